@@ -1,0 +1,161 @@
+"""What a Python application and the launcher around it say to each other.
+
+    import pyrmware
+
+    pyrmware.ready("listening on port 2323")    # start-up is over
+    pyrmware.heartbeat()                        # the application makes progress
+    pyrmware.expect_dead(session, "its client has left")
+
+    @pyrmware.on_pressure
+    def relieve(level: int) -> None:            # memory is short: give some back
+        cache.clear()
+
+    pyrmware.memory().rss                       # bytes
+
+On a device the launcher acts on these calls. Anywhere else (stock Python 3.10 or later, any
+operating system) they check their arguments and do nothing: an application needs no second path.
+
+Importing this package imports no other module: it is part of every start.
+"""
+
+from _weakref import ref as _ref
+
+try:
+    import _pyrmware as _launcher  # built into the launcher
+except ModuleNotFoundError:
+    _launcher = None
+
+TYPE_CHECKING = False  # type checkers take it as true; `typing` would cost more than this package
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, TypeVar
+
+    Hook = TypeVar("Hook", bound=Callable[[int], object])
+
+__all__ = ["HARD", "SOFT", "Memory", "expect_dead", "heartbeat", "memory", "on_pressure", "ready"]
+
+SOFT: "Final[int]" = 10
+"""Pressure: the soft limit is passed. Give up what can be had again: caches, histories, idle
+connections."""
+
+HARD: "Final[int]" = 20
+"""Pressure: the hard limit is near. Give up all that the application can live without: what the
+configuration says under `on-hard` comes next."""
+
+
+class Memory:
+    """What was known about the application's memory at one moment. Sizes are in bytes; a value that
+    is not known here is None. Later versions add fields and keep these.
+
+    rss   resident in RAM, shared pages included
+    soft  the soft limit; None where there is none
+    hard  the hard limit; None where there is none
+    """
+
+    __slots__ = ("hard", "rss", "soft")
+
+    rss: "Final[int | None]"
+    soft: "Final[int | None]"
+    hard: "Final[int | None]"
+
+    def __init__(
+        self, *, rss: "int | None" = None, soft: "int | None" = None, hard: "int | None" = None
+    ) -> None:
+        self.rss = rss
+        self.soft = soft
+        self.hard = hard
+
+    def __repr__(self) -> str:
+        return f"Memory(rss={self.rss}, soft={self.soft}, hard={self.hard})"
+
+
+def ready(status: "str | None" = None) -> None:
+    """Say that start-up is over and the application serves: what supervises it may go on.
+
+    `status` is one line for people ("listening on port 2323"). A later call replaces the status.
+    Call it from any thread. Raises TypeError where `status` is neither None nor a string.
+    """
+    if status is not None and not isinstance(status, str):
+        raise TypeError(f"ready() wants a string as status, not {_kind(status)}")
+    _ready(status)
+
+
+def heartbeat() -> None:
+    """Say that the application makes progress; where a watchdog runs, it waits for the next call.
+
+    Call it from where the work is done, such as a task of the event loop, never from a thread of
+    its own: that one would go on while the application hangs. Costs next to nothing; call it often.
+    """
+    _heartbeat()
+
+
+def on_pressure(hook: "Hook", /) -> "Hook":
+    """Have `hook(level)` called when memory is short. Returns the hook: usable as a decorator.
+
+    `level` is `SOFT`, `HARD` or a value that a later version puts between or beyond them, growing
+    with the need: compare with `>=`. Hooks are called in the order of registration, in the main
+    thread, between two bytecode instructions as a signal handler is: be short, take no lock. An
+    exception is reported and the next hook is called. What a hook returns is ignored; what it gave
+    back is measured. Registering a hook again changes nothing; a hook is kept for as long as the
+    process runs, and so is the object of a bound method.
+
+    Raises TypeError where `hook` is not callable.
+    """
+    if not callable(hook):
+        raise TypeError(f"on_pressure() wants a callable, not {_kind(hook)}")
+    _on_pressure(hook)
+    return hook
+
+
+def expect_dead(obj: object, why: str) -> None:
+    """Say that nothing should hold `obj` any more: "its client has left".
+
+    The launcher keeps a weak reference, looks again after a later full collection, and reports what
+    still holds an object that is alive, with `why`. The caller's own reference may last until then.
+
+    Raises TypeError where `obj` cannot be weakly referenced (an int, a str, a tuple, an instance of
+    a class whose `__slots__` lack "__weakref__") or `why` is not a string.
+    """
+    if not isinstance(why, str):
+        raise TypeError(f"expect_dead() wants a string as reason, not {_kind(why)}")
+    try:
+        _ref(obj)
+    except TypeError:
+        raise TypeError(
+            f"expect_dead() wants an object that can be weakly referenced, not {_kind(obj)}"
+        ) from None
+    _expect_dead(obj, why)
+
+
+def memory() -> Memory:
+    """Take a snapshot of the application's memory: see `Memory`. Costs microseconds."""
+    return Memory(**_memory())
+
+
+def _kind(value: object) -> str:
+    return repr(type(value).__name__)
+
+
+def _nothing(*_args: object) -> None:
+    pass
+
+
+def _statm() -> "dict[str, int | None]":
+    import os
+
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return {"rss": int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")}
+    except OSError:
+        return {}
+
+
+# The seam: the launcher's module offers these names and gets arguments that were checked above. Its
+# `memory()` returns the fields of `Memory` as a dict.
+_ready: "Callable[[str | None], None]" = getattr(_launcher, "ready", _nothing)
+_heartbeat: "Callable[[], None]" = getattr(_launcher, "heartbeat", _nothing)
+_on_pressure: "Callable[[Callable[[int], object]], None]" = getattr(
+    _launcher, "on_pressure", _nothing
+)
+_expect_dead: "Callable[[object, str], None]" = getattr(_launcher, "expect_dead", _nothing)
+_memory: "Callable[[], dict[str, int | None]]" = getattr(_launcher, "memory", _statm)
