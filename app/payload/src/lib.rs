@@ -1,0 +1,123 @@
+//! The payload of a Pyrmware launcher: the contract between the pipeline that builds it and the
+//! launcher that reads it.
+//!
+//! A payload is an ordinary ZIP (stored entries by default, sorted by path, no clock), so that
+//! `unzip -l` shows what ships. Its last entry is the [`MANIFEST`]: a binary index that the launcher
+//! reads in place, so that nothing is parsed, copied or allocated at start and only the pages that
+//! are used are read from flash. The ZIP's comment says where the manifest is.
+//!
+//! # Format
+//! All numbers are little-endian `u32` unless stated. A *string* is offset and length into the
+//! string table.
+//!
+//! | part | content |
+//! |---|---|
+//! | header, 48 bytes | `PYRMWARE`, format version, manifest length, CRC-32 of what follows this field, payload length, counts: settings, modules, files, pruned, library references, string bytes |
+//! | settings, 16 bytes each | key string, value string; sorted by key |
+//! | modules, 32 bytes each | name string, filename string, file index (or `u32::MAX`), kind `u8`, flags `u8`, two zero bytes, first library reference, number of library references; sorted by name |
+//! | files, 24 bytes each | path string, offset in the payload, length, CRC-32, zero; sorted by path |
+//! | pruned, 16 bytes each | module name string, reason string; sorted by name |
+//! | library references, 4 bytes each | file index, in the order in which they are loaded |
+//! | strings | UTF-8 |
+//!
+//! # History of the format
+//! * 1: the first.
+
+mod reader;
+#[cfg(feature = "writer")]
+mod writer;
+
+pub use reader::{Entries, Fault, File, Kind, Module, Payload};
+#[cfg(feature = "writer")]
+pub use writer::{Manifest, ModuleRecord, WriteError, Writer};
+
+/// Version of the format; a reader takes this one only.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The manifest's path inside the ZIP.
+pub const MANIFEST: &str = ".pyrmware-manifest";
+
+/// Folder beside the launcher in which sidecar files keep their payload paths.
+pub const SIDECAR_DIR: &str = "lib";
+
+/// Keys of the manifest's settings.
+pub mod keys {
+    /// The application's name, as in `[project]`.
+    pub const APP: &str = "app";
+    /// The application's version.
+    pub const VERSION: &str = "version";
+    /// What runs: `module` or `module:function`.
+    pub const ENTRY: &str = "entry";
+    /// Python's version, `3.11`.
+    pub const PYTHON: &str = "python";
+    /// The bytecode's magic number, decimal: `3495`.
+    pub const MAGIC: &str = "magic";
+    /// The launcher's Rust target triple.
+    pub const TARGET: &str = "target";
+    /// `sys.flags.optimize` that the bytecode was compiled with: `0`, `1` or `2`.
+    pub const OPTIMIZE: &str = "optimize";
+    /// `true` when the launcher's own switches are ignored.
+    pub const LOCKED_DOWN: &str = "locked-down";
+}
+
+const MAGIC: &[u8; 8] = b"PYRMWARE";
+const HEADER: usize = 48;
+const SETTING: usize = 16;
+const MODULE: usize = 32;
+const FILE: usize = 24;
+const PRUNED: usize = 16;
+const LIBRARY: usize = 4;
+const NO_FILE: u32 = u32::MAX;
+const FLAG_PACKAGE: u8 = 1;
+const FLAG_SIDECAR: u8 = 2;
+/// The ZIP's comment: this, then offset and length of the manifest as eight hex digits each.
+const COMMENT: &str = "pyrmware manifest at ";
+const COMMENT_LEN: usize = COMMENT.len() + 8 + 1 + 8;
+
+/// What runs as the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A module or package, run as `__main__` like `python -m`.
+    Module(String),
+    /// A function, called like a console script; what it returns is the exit status.
+    Function {
+        /// Dotted module name.
+        module: String,
+        /// Dotted attribute path inside the module.
+        function: String,
+    },
+}
+
+impl Entry {
+    /// Reads `module` or `module:function`; none when it is neither (dotted identifiers).
+    pub fn parse(text: &str) -> Option<Entry> {
+        let dotted = |s: &str| {
+            !s.is_empty()
+                && s.split('.').all(|part| {
+                    part.chars().next().is_some_and(|c| c == '_' || c.is_alphabetic())
+                        && part.chars().all(|c| c == '_' || c.is_alphanumeric())
+                })
+        };
+        match text.split_once(':') {
+            None => dotted(text).then(|| Entry::Module(text.into())),
+            Some((module, function)) => (dotted(module) && dotted(function))
+                .then(|| Entry::Function { module: module.into(), function: function.into() }),
+        }
+    }
+
+    /// The module that starts.
+    pub fn module(&self) -> &str {
+        match self {
+            Entry::Module(module) | Entry::Function { module, .. } => module,
+        }
+    }
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Entry::Module(module) => f.write_str(module),
+            Entry::Function { module, function } => write!(f, "{module}:{function}"),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Reading a payload in place: binary searches over the manifest's tables, no allocation.
+
+use std::fmt;
+
+use crate::*;
+
+/// Why a payload, or an entry of it, cannot be used. The text is one line for the device's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The bytes do not end as a payload does.
+    NotAPayload,
+    /// Fewer bytes than the manifest states, or the manifest lies outside of them.
+    Truncated,
+    /// Another version of the format.
+    Format {
+        /// The version found.
+        found: u32,
+    },
+    /// The manifest's checksum is wrong.
+    ManifestDamaged,
+    /// A table points outside of the manifest although its checksum is right.
+    Inconsistent,
+    /// The checksum of this entry is wrong.
+    Damaged {
+        /// The entry's path.
+        path: String,
+    },
+    /// The manifest has no such setting.
+    MissingSetting {
+        /// The setting's key.
+        key: String,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::NotAPayload => f.write_str("not a Pyrmware payload: its end was not recognised"),
+            Fault::Truncated => f.write_str("the payload is truncated"),
+            Fault::Format { found } => write!(
+                f,
+                "the payload has format version {found}, this launcher reads version {FORMAT_VERSION}"
+            ),
+            Fault::ManifestDamaged => {
+                f.write_str("the payload is damaged: wrong checksum of the manifest")
+            }
+            Fault::Inconsistent => f.write_str("the payload's manifest is inconsistent"),
+            Fault::Damaged { path } => {
+                write!(f, "the payload is damaged: wrong checksum of {path}")
+            }
+            Fault::MissingSetting { key } => {
+                write!(f, "the payload's manifest has no setting {key:?}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A payload in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload<'a> {
+    bytes: &'a [u8],
+    settings: &'a [u8],
+    modules: &'a [u8],
+    files: &'a [u8],
+    pruned: &'a [u8],
+    libraries: &'a [u8],
+    strings: &'a [u8],
+}
+
+/// What a module is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A `.pyc`.
+    Bytecode = 0,
+    /// A shared object.
+    Extension = 1,
+    /// A PEP 420 namespace package: nothing but a name.
+    Namespace = 2,
+}
+
+/// An importable module.
+#[derive(Debug, Clone, Copy)]
+pub struct Module<'a> {
+    /// Dotted name.
+    pub name: &'a str,
+    /// The file's path as Python sees it below the launcher's virtual folder: `flask/app.py`.
+    pub filename: &'a str,
+    /// What it is made of.
+    pub kind: Kind,
+    /// Whether it can have submodules.
+    pub package: bool,
+    /// Its file lies beside the launcher, at [`SIDECAR_DIR`]`/filename`.
+    pub sidecar: bool,
+    /// Its bytes; none for namespace packages and sidecars.
+    pub file: Option<File<'a>>,
+    libraries: (u32, u32),
+}
+
+/// A file in the payload.
+#[derive(Debug, Clone, Copy)]
+pub struct File<'a> {
+    /// Path inside the payload, `/`-separated, relative.
+    pub path: &'a str,
+    /// The checksum, from the manifest.
+    pub crc: u32,
+    bytes: &'a [u8],
+}
+
+impl<'a> File<'a> {
+    /// Size in bytes. Never 0xffff_ffff or more.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether the file has no content.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The content, checked.
+    ///
+    /// # Errors
+    /// [`Fault::Damaged`] when the checksum is wrong.
+    pub fn bytes(&self) -> Result<&'a [u8], Fault> {
+        if crc32fast::hash(self.bytes) == self.crc {
+            Ok(self.bytes)
+        } else {
+            Err(Fault::Damaged { path: self.path.to_owned() })
+        }
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    match bytes.get(at..at + 4) {
+        Some(four) => u32::from_le_bytes([four[0], four[1], four[2], four[3]]),
+        None => 0,
+    }
+}
+
+impl<'a> Payload<'a> {
+    /// Opens a payload; only its manifest is read.
+    ///
+    /// # Errors
+    /// Every [`Fault`] but [`Fault::Damaged`].
+    pub fn open(bytes: &'a [u8]) -> Result<Payload<'a>, Fault> {
+        let comment = bytes
+            .len()
+            .checked_sub(COMMENT_LEN)
+            .and_then(|start| std::str::from_utf8(&bytes[start..]).ok())
+            .and_then(|comment| comment.strip_prefix(COMMENT))
+            .ok_or(Fault::NotAPayload)?;
+        let (offset, length) = comment.split_once(' ').ok_or(Fault::NotAPayload)?;
+        let number = |hex: &str| usize::from_str_radix(hex, 16).map_err(|_| Fault::NotAPayload);
+        let (offset, length) = (number(offset)?, number(length)?);
+        let manifest = offset
+            .checked_add(length)
+            .and_then(|end| bytes.get(offset..end))
+            .ok_or(Fault::Truncated)?;
+        if manifest.len() < HEADER || &manifest[..8] != MAGIC {
+            return Err(Fault::NotAPayload);
+        }
+        let found = u32_at(manifest, 8);
+        if found != FORMAT_VERSION {
+            return Err(Fault::Format { found });
+        }
+        if u32_at(manifest, 12) as usize != manifest.len() {
+            return Err(Fault::ManifestDamaged);
+        }
+        if u32_at(manifest, 16) != crc32fast::hash(&manifest[20..]) {
+            return Err(Fault::ManifestDamaged);
+        }
+        if u32_at(manifest, 20) as usize != bytes.len() {
+            return Err(Fault::Truncated);
+        }
+        let mut rest = &manifest[HEADER..];
+        let mut table = |field: usize, record: usize| -> Result<&'a [u8], Fault> {
+            let size = (u32_at(manifest, field) as usize)
+                .checked_mul(record)
+                .filter(|size| *size <= rest.len())
+                .ok_or(Fault::Inconsistent)?;
+            let (table, tail) = rest.split_at(size);
+            rest = tail;
+            Ok(table)
+        };
+        let payload = Payload {
+            bytes,
+            settings: table(24, SETTING)?,
+            modules: table(28, MODULE)?,
+            files: table(32, FILE)?,
+            pruned: table(36, PRUNED)?,
+            libraries: table(40, LIBRARY)?,
+            strings: table(44, 1)?,
+        };
+        if rest.is_empty() { Ok(payload) } else { Err(Fault::Inconsistent) }
+    }
+
+    /// The value of a setting of [`keys`].
+    ///
+    /// # Errors
+    /// [`Fault::MissingSetting`].
+    pub fn setting(&self, key: &str) -> Result<&'a str, Fault> {
+        self.search(self.settings, SETTING, key)
+            .map(|record| self.string(record, 8))
+            .ok_or_else(|| Fault::MissingSetting { key: key.to_owned() })
+    }
+
+    /// The module of this dotted name.
+    pub fn module(&self, name: &str) -> Option<Module<'a>> {
+        self.search(self.modules, MODULE, name).map(|record| self.module_of(record))
+    }
+
+    /// Every module, sorted by name.
+    pub fn modules(&self) -> impl Iterator<Item = Module<'a>> + use<'a> {
+        let this = *self;
+        this.modules.chunks_exact(MODULE).map(move |record| this.module_of(record))
+    }
+
+    /// The modules directly inside a package, sorted; of no package when `package` is empty.
+    pub fn submodules(&self, package: &str) -> impl Iterator<Item = Module<'a>> + use<'a> {
+        let prefix = if package.is_empty() { String::new() } else { format!("{package}.") };
+        let start = self.lower_bound(self.modules, MODULE, prefix.as_bytes());
+        let this = *self;
+        this.modules[start * MODULE..]
+            .chunks_exact(MODULE)
+            .map(move |record| this.module_of(record))
+            .map_while(move |module| Some((module.name.strip_prefix(&prefix)?, module)))
+            .filter(|(rest, _)| !rest.contains('.'))
+            .map(|(_, module)| module)
+    }
+
+    /// The libraries that must be loaded before this extension module, in order.
+    pub fn libraries(&self, module: &Module<'a>) -> impl Iterator<Item = File<'a>> + use<'a> {
+        let this = *self;
+        let (first, count) = (module.libraries.0 as usize, module.libraries.1 as usize);
+        (first..first.saturating_add(count).min(this.libraries.len() / LIBRARY))
+            .filter_map(move |i| this.file_at(u32_at(this.libraries, i * LIBRARY)))
+    }
+
+    /// The file of this path.
+    pub fn file(&self, path: &str) -> Option<File<'a>> {
+        self.search(self.files, FILE, path).and_then(|record| self.file_of(record))
+    }
+
+    /// Every file, sorted by path.
+    pub fn files(&self) -> impl Iterator<Item = File<'a>> + use<'a> {
+        let this = *self;
+        this.files.chunks_exact(FILE).filter_map(move |record| this.file_of(record))
+    }
+
+    /// The names directly inside a folder, sorted, with whether each is a folder; none when there is
+    /// no such folder. The top folder's path is empty.
+    pub fn folder(&self, path: &str) -> Option<Entries<'a>> {
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let at = self.lower_bound(self.files, FILE, prefix.as_bytes());
+        let mut entries = Entries { payload: *self, prefix, at };
+        let found = entries.next().is_some() || path.is_empty();
+        entries.at = at;
+        found.then_some(entries)
+    }
+
+    /// Why this module was left out when the payload was built; none for names never heard of.
+    pub fn pruned(&self, name: &str) -> Option<&'a str> {
+        self.search(self.pruned, PRUNED, name).map(|record| self.string(record, 8))
+    }
+
+    fn string(&self, record: &[u8], at: usize) -> &'a str {
+        let start = u32_at(record, at) as usize;
+        let end = start.saturating_add(u32_at(record, at + 4) as usize);
+        self.strings.get(start..end).and_then(|s| std::str::from_utf8(s).ok()).unwrap_or("")
+    }
+
+    fn key(&self, table: &'a [u8], size: usize, index: usize) -> &'a [u8] {
+        let at = index * size;
+        let start = u32_at(table, at) as usize;
+        let end = start.saturating_add(u32_at(table, at + 4) as usize);
+        self.strings.get(start..end).unwrap_or(b"")
+    }
+
+    fn lower_bound(&self, table: &'a [u8], size: usize, key: &[u8]) -> usize {
+        let (mut low, mut high) = (0, table.len() / size);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.key(table, size, middle) < key { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    fn search(&self, table: &'a [u8], size: usize, key: &str) -> Option<&'a [u8]> {
+        let index = self.lower_bound(table, size, key.as_bytes());
+        (index < table.len() / size && self.key(table, size, index) == key.as_bytes())
+            .then(|| &table[index * size..(index + 1) * size])
+    }
+
+    fn module_of(&self, record: &'a [u8]) -> Module<'a> {
+        Module {
+            name: self.string(record, 0),
+            filename: self.string(record, 8),
+            file: self.file_at(u32_at(record, 16)),
+            kind: match record[20] {
+                1 => Kind::Extension,
+                2 => Kind::Namespace,
+                _ => Kind::Bytecode,
+            },
+            package: record[21] & FLAG_PACKAGE != 0,
+            sidecar: record[21] & FLAG_SIDECAR != 0,
+            libraries: (u32_at(record, 24), u32_at(record, 28)),
+        }
+    }
+
+    fn file_at(&self, index: u32) -> Option<File<'a>> {
+        let start = (index as usize).checked_mul(FILE)?;
+        self.file_of(self.files.get(start..start.checked_add(FILE)?)?)
+    }
+
+    fn file_of(&self, record: &'a [u8]) -> Option<File<'a>> {
+        let start = u32_at(record, 8) as usize;
+        let end = start.checked_add(u32_at(record, 12) as usize)?;
+        Some(File {
+            path: self.string(record, 0),
+            crc: u32_at(record, 16),
+            bytes: self.bytes.get(start..end)?,
+        })
+    }
+}
+
+/// The names inside a folder: (name, whether it is a folder), sorted as bytes of the full path.
+#[derive(Debug, Clone)]
+pub struct Entries<'a> {
+    payload: Payload<'a>,
+    prefix: String,
+    at: usize,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a str, bool);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let payload = self.payload;
+        let record = payload.files.chunks_exact(FILE).nth(self.at)?;
+        let rest = payload.string(record, 0).strip_prefix(self.prefix.as_str())?;
+        match rest.split_once('/') {
+            None => {
+                self.at += 1;
+                Some((rest, false))
+            }
+            Some((folder, _)) => {
+                // '0' follows '/': the first path after everything in this folder.
+                let after = format!("{}{folder}0", self.prefix);
+                self.at =
+                    payload.lower_bound(payload.files, FILE, after.as_bytes()).max(self.at + 1);
+                Some((folder, true))
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Writing a payload: one gate for everything that ships.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{Cursor, Write};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+
+use crate::*;
+
+/// What the pipeline decided and the launcher obeys.
+#[derive(Debug, Clone, Default)]
+pub struct Manifest {
+    /// Values by the names of [`keys`].
+    pub settings: BTreeMap<String, String>,
+    /// Modules by dotted name.
+    pub modules: BTreeMap<String, ModuleRecord>,
+    /// Modules that were left out, with the reason.
+    pub pruned: BTreeMap<String, String>,
+}
+
+/// A module to be written.
+#[derive(Debug, Clone)]
+pub struct ModuleRecord {
+    /// What it is made of.
+    pub kind: Kind,
+    /// Whether it can have submodules.
+    pub package: bool,
+    /// Its file lies beside the launcher, at [`SIDECAR_DIR`]`/filename`.
+    pub sidecar: bool,
+    /// The file's path as Python sees it below the launcher's virtual folder: `flask/app.py`.
+    pub filename: String,
+    /// Path of its bytes among the payload's files; none for namespace packages and sidecars.
+    pub file: Option<String>,
+    /// Paths among the payload's files of libraries to load before it, in order.
+    pub libraries: Vec<String>,
+}
+
+/// Why a payload was not written.
+#[derive(Debug)]
+pub enum WriteError {
+    /// Two files with one path.
+    Duplicate(String),
+    /// A path that is empty, absolute, has `..`, or is the manifest's.
+    BadPath(String),
+    /// A module or library that no file belongs to: (module, path).
+    NoSuchFile(String, String),
+    /// More than 4 GiB.
+    TooLarge,
+    /// From the ZIP library.
+    Zip(zip::result::ZipError),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WriteError::Duplicate(path) => write!(f, "two files with the path {path:?}"),
+            WriteError::BadPath(path) => write!(f, "{path:?} is no path for a payload entry"),
+            WriteError::NoSuchFile(module, path) => {
+                write!(f, "module {module} names the file {path:?}, which is not in the payload")
+            }
+            WriteError::TooLarge => f.write_str("the payload is larger than 4 GiB"),
+            WriteError::Zip(_) => f.write_str("the ZIP cannot be written"),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            WriteError::Zip(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<zip::result::ZipError> for WriteError {
+    fn from(error: zip::result::ZipError) -> Self {
+        WriteError::Zip(error)
+    }
+}
+
+/// Collects files, then writes them sorted, without a clock.
+#[derive(Debug, Default)]
+pub struct Writer {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Writer {
+    /// An empty payload.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file.
+    ///
+    /// # Errors
+    /// [`WriteError::Duplicate`], [`WriteError::BadPath`].
+    pub fn add(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), WriteError> {
+        let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        if path == MANIFEST || !path.split('/').all(plain) || path.contains(['\0', '\\']) {
+            return Err(WriteError::BadPath(path.to_owned()));
+        }
+        match self.files.insert(path.to_owned(), bytes) {
+            None => Ok(()),
+            Some(_) => Err(WriteError::Duplicate(path.to_owned())),
+        }
+    }
+
+    /// Writes the ZIP with its manifest.
+    ///
+    /// # Errors
+    /// Every [`WriteError`] but those of [`Writer::add`].
+    pub fn finish(self, manifest: &Manifest) -> Result<Vec<u8>, WriteError> {
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(DateTime::default())
+            .unix_permissions(0o644);
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (path, bytes) in &self.files {
+            // Shared objects are mapped or copied as memory pages; everything else is read as bytes.
+            let alignment = if bytes.starts_with(b"\x7fELF") { 4096 } else { 1 };
+            zip.start_file(path.as_str(), options.with_alignment(alignment))?;
+            zip.write_all(bytes).map_err(zip::result::ZipError::from)?;
+        }
+        let mut archive = ZipArchive::new(zip.finish()?)?;
+        let mut places = BTreeMap::new();
+        for (path, bytes) in &self.files {
+            let start = archive.by_name(path)?.data_start().ok_or(WriteError::TooLarge)?;
+            places.insert(path.as_str(), (start, bytes));
+        }
+
+        let mut index = encode(manifest, &places)?;
+        let mut zip = ZipWriter::new_append(archive.into_inner())?;
+        zip.set_comment(comment(0, 0))?;
+        zip.start_file(MANIFEST, options)?;
+        zip.write_all(&index).map_err(zip::result::ZipError::from)?;
+        let mut bytes = zip.finish()?.into_inner();
+
+        // Only now are the place of the manifest and the payload's length known; both fields have a fixed size.
+        let start = {
+            let mut archive = ZipArchive::new(Cursor::new(&bytes))?;
+            archive.by_name(MANIFEST)?.data_start().ok_or(WriteError::TooLarge)? as usize
+        };
+        let length = u32::try_from(bytes.len()).map_err(|_| WriteError::TooLarge)?;
+        index[20..24].copy_from_slice(&length.to_le_bytes());
+        let crc = crc32fast::hash(&index[20..]);
+        index[16..20].copy_from_slice(&crc.to_le_bytes());
+        let zip_crc = crc32fast::hash(&index);
+        bytes[start..start + index.len()].copy_from_slice(&index);
+        let end = bytes.len() - COMMENT_LEN;
+        bytes[end..].copy_from_slice(comment(start, index.len()).as_bytes());
+        patch_zip_crc(&mut bytes, start, zip_crc);
+        Ok(bytes)
+    }
+}
+
+fn comment(offset: usize, length: usize) -> String {
+    format!("{COMMENT}{offset:08x} {length:08x}")
+}
+
+/// The manifest is the last entry: its local header ends at `start`, its central header is the last one.
+fn patch_zip_crc(bytes: &mut [u8], start: usize, crc: u32) {
+    let name = MANIFEST.as_bytes();
+    let local = (0..start).rev().find(|at| bytes[*at..].starts_with(b"PK\x03\x04"));
+    let central = (start..bytes.len()).rev().find(|at| bytes[*at..].starts_with(b"PK\x01\x02"));
+    for (header, field, name_at) in [(local, 14, 30), (central, 16, 46)] {
+        if let Some(at) = header.filter(|at| bytes[at + name_at..].starts_with(name)) {
+            bytes[at + field..at + field + 4].copy_from_slice(&crc.to_le_bytes());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Strings<'a> {
+    bytes: Vec<u8>,
+    seen: BTreeMap<&'a str, u32>,
+}
+
+impl<'a> Strings<'a> {
+    fn put(&mut self, table: &mut Vec<u8>, text: &'a str) {
+        let at = *self.seen.entry(text).or_insert_with(|| {
+            self.bytes.extend_from_slice(text.as_bytes());
+            (self.bytes.len() - text.len()) as u32
+        });
+        table.extend_from_slice(&at.to_le_bytes());
+        table.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    }
+}
+
+fn encode(
+    manifest: &Manifest,
+    places: &BTreeMap<&str, (u64, &Vec<u8>)>,
+) -> Result<Vec<u8>, WriteError> {
+    let mut strings = Strings::default();
+    let [mut settings, mut modules, mut files, mut pruned, mut libraries] =
+        [const { Vec::new() }; 5];
+    let number = |table: &mut Vec<u8>, n: usize| -> Result<(), WriteError> {
+        table.extend_from_slice(&u32::try_from(n).map_err(|_| WriteError::TooLarge)?.to_le_bytes());
+        Ok(())
+    };
+    let index: BTreeMap<&str, usize> =
+        places.keys().enumerate().map(|(i, path)| (*path, i)).collect();
+    for (key, value) in &manifest.settings {
+        strings.put(&mut settings, key);
+        strings.put(&mut settings, value);
+    }
+    for (name, module) in &manifest.modules {
+        let find = |path: &String| {
+            index
+                .get(path.as_str())
+                .copied()
+                .ok_or_else(|| WriteError::NoSuchFile(name.clone(), path.clone()))
+        };
+        strings.put(&mut modules, name);
+        strings.put(&mut modules, &module.filename);
+        match &module.file {
+            Some(path) => number(&mut modules, find(path)?)?,
+            None => modules.extend_from_slice(&NO_FILE.to_le_bytes()),
+        }
+        let flags =
+            u8::from(module.package) * FLAG_PACKAGE + u8::from(module.sidecar) * FLAG_SIDECAR;
+        modules.extend_from_slice(&[module.kind as u8, flags, 0, 0]);
+        number(&mut modules, libraries.len() / LIBRARY)?;
+        number(&mut modules, module.libraries.len())?;
+        for path in &module.libraries {
+            number(&mut libraries, find(path)?)?;
+        }
+    }
+    for (path, (start, bytes)) in places {
+        strings.put(&mut files, path);
+        number(&mut files, *start as usize)?;
+        number(&mut files, bytes.len())?;
+        number(&mut files, crc32fast::hash(bytes) as usize)?;
+        number(&mut files, 0)?;
+    }
+    for (name, reason) in &manifest.pruned {
+        strings.put(&mut pruned, name);
+        strings.put(&mut pruned, reason);
+    }
+
+    let tables = [
+        (settings, SETTING),
+        (modules, MODULE),
+        (files, FILE),
+        (pruned, PRUNED),
+        (libraries, LIBRARY),
+        (strings.bytes, 1),
+    ];
+    let mut out = MAGIC.to_vec();
+    number(&mut out, FORMAT_VERSION as usize)?;
+    number(&mut out, HEADER + tables.iter().map(|(table, _)| table.len()).sum::<usize>())?;
+    out.extend_from_slice(&[0; 8]); // checksum and payload length: filled in when known
+    for (table, record) in &tables {
+        number(&mut out, table.len() / record)?;
+    }
+    for (table, _) in tables {
+        out.extend(table);
+    }
+    Ok(out)
+}

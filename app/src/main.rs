@@ -1,0 +1,3 @@
+//! The launcher: decides, acts, exits.
+
+fn main() {}

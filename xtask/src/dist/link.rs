@@ -1,0 +1,20 @@
+//! [`Packed`] -> [`Image`]: cargo builds the launcher around the payload.
+
+use std::path::PathBuf;
+
+use super::pack::Packed;
+
+/// A complete image folder, staged aside: [`super::report`] adds its files, then it replaces the previous one.
+#[derive(Debug)]
+pub struct Image {
+    /// What is inside.
+    pub packed: Packed,
+    /// The folder that is being staged, beside the final one.
+    pub stage: PathBuf,
+    /// The launcher inside it.
+    pub launcher: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Lower-case hex SHA-256 of the launcher.
+    pub sha256: String,
+}

@@ -1,0 +1,1 @@
+//! [`Image`](super::link::Image) -> files: report.json, report.html, SBOM, licences; then the stage becomes the image folder.

@@ -1,0 +1,1 @@
+//! The one output seam: progress and messages to stderr, data to stdout.
