@@ -1,0 +1,1 @@
+"""A telnet console for looking after a device."""

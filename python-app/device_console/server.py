@@ -1,0 +1,151 @@
+"""The telnet server: its socket, its sessions, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import signal
+import socket
+import time
+from contextlib import suppress
+from types import TracebackType
+
+from prompt_toolkit.contrib.telnet import TelnetServer
+from prompt_toolkit.contrib.telnet import protocol as telnet
+from prompt_toolkit.contrib.telnet.server import TelnetConnection
+
+from . import commands, runtime
+from .device import Device
+from .session import Session
+
+log = logging.getLogger("device_console")
+
+HEARTBEAT_INTERVAL = 5.0  # seconds
+SHUTDOWN_TIMEOUT = 5.0  # seconds, for all sessions together
+
+
+# What a client says when it is asked for the type of its terminal.
+_TERMINAL_IS_DUMB = b"".join(
+    [telnet.IAC, telnet.SB, telnet.TTYPE, telnet.IS, b"dumb", telnet.IAC, telnet.SE]
+)
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the message says which and why."""
+
+
+async def serve(host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_exception)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    async with Console(host, port) as console:
+        runtime.on_pressure(console.relieve)
+        log.info("listening on %s port %d", host, console.port)
+        runtime.ready(f"listening on {host} port {console.port}")
+        while not stop.is_set():
+            runtime.heartbeat()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(stop.wait(), HEARTBEAT_INTERVAL)
+        log.info("shutting down with %d sessions", len(console.sessions))
+
+
+class Console:
+    """The console behind one socket, started and ended by `async with`. Port 0 is any free one."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.device = Device.load()
+        self.started = time.monotonic()
+        self.sessions: dict[int, Session] = {}
+        self._numbers = itertools.count(1)
+        self._closing = False
+        self._socket = _listen(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        self._server = _Server(self._socket, interact=self._interact, enable_cpr=False)
+
+    async def __aenter__(self) -> Console:
+        listening = asyncio.Event()
+        self._task = asyncio.create_task(self._server.run(listening.set))
+        await listening.wait()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closing = True
+        ending = [task for session in self.sessions.values() if (task := session.close())]
+        for connection in list(self._server.connections):
+            # One that has not named its terminal yet waits for that, and for nothing else.
+            if connection.vt100_output is None:
+                connection.feed(_TERMINAL_IS_DUMB)
+        await asyncio.sleep(0)
+        if ending:
+            await asyncio.wait(ending, timeout=SHUTDOWN_TIMEOUT)
+        self._task.cancel()
+        await asyncio.wait([self._task], timeout=SHUTDOWN_TIMEOUT)
+
+    def relieve(self, level: int) -> None:
+        """Memory is short, at whatever level: the histories are what can be given up."""
+        for session in list(self.sessions.values()):
+            session.history.clear()
+
+    async def _interact(self, connection: TelnetConnection) -> None:
+        if self._closing:
+            return
+        session = Session(next(self._numbers), connection, self.device.prompt, self._run)
+        self.sessions[session.number] = session
+        log.info("session %d: %s connected", session.number, session.peer)
+        try:
+            await session.talk(self.device.banner())
+        except Exception:
+            log.exception("session %d failed", session.number)
+        finally:
+            del self.sessions[session.number]
+            log.info("session %d: %s left", session.number, session.peer)
+            runtime.expect_dead(session, "its client has left")
+            runtime.expect_dead(session.prompt, "its client has left")
+
+    def _run(self, session: Session, line: str) -> str:
+        everyone = self.sessions.values()
+        return commands.run(line, commands.Context(self.device, self.started, everyone, session))
+
+
+class _Server(TelnetServer):
+    """A telnet server on a socket that is bound already: what is wrong with the address is known
+    before anything is started, and so is the port."""
+
+    def __init__(self, listener: socket.socket, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self._listener = listener
+
+    def _create_socket(self, host: str, port: int) -> socket.socket:  # type: ignore[override]
+        return self._listener
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+        listener.setblocking(False)  # a client that is gone again must not block `accept`
+    except OSError as error:
+        listener.close()
+        raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
+
+
+def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """A connection that breaks is daily business; everything else is a bug and gets a traceback."""
+    error = context.get("exception")
+    if isinstance(error, ConnectionError):
+        log.info("a connection broke: %s", error)
+    else:
+        loop.default_exception_handler(context)
