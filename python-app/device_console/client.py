@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import struct
+from collections.abc import Coroutine
 from types import TracebackType
+from typing import Any
 
 IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
 ECHO, SUPPRESS_GO_AHEAD, TTYPE, NAWS = 1, 3, 24, 31
@@ -21,7 +23,7 @@ class Disconnected(Exception):
 class Client:
     """A terminal of 100 columns. Used with `async with`; no wait takes longer than `timeout`."""
 
-    def __init__(self, host: str, port: int, *, timeout: float = 10.0) -> None:
+    def __init__(self, host: str, port: int, *, timeout: float = 30.0) -> None:
         self._address = host, port
         self._timeout = timeout
         self._text = ""
@@ -51,24 +53,35 @@ class Client:
 
         async def read() -> str:
             while ending not in self._text:
-                data = await self._reader.read(4096)
-                if not data:
+                if not await self._receive():
                     raise Disconnected(f"no {ending!r} in {self._text!r}")
-                self._show(data)
             before, _, self._text = self._text.partition(ending)
             return before + ending
 
-        try:
-            return await asyncio.wait_for(read(), self._timeout)
-        except asyncio.TimeoutError:
-            seconds = f"{self._timeout:g} s"
-            raise TimeoutError(f"no {ending!r} within {seconds} in {self._text!r}") from None
+        return await self._bounded(read(), repr(ending))
 
     async def read_to_end(self) -> str:
         """Return what the server shows until it closes the connection."""
-        self._show(await asyncio.wait_for(self._reader.read(), self._timeout))
-        text, self._text = self._text, ""
-        return text
+
+        async def read() -> str:
+            while await self._receive():
+                pass
+            text, self._text = self._text, ""
+            return text
+
+        return await self._bounded(read(), "end")
+
+    async def _bounded(self, reading: Coroutine[Any, Any, str], what: str) -> str:
+        try:
+            return await asyncio.wait_for(reading, self._timeout)
+        except asyncio.TimeoutError:
+            message = f"no {what} within {self._timeout:g} s in {self._text!r}"
+            raise TimeoutError(message) from None
+
+    async def _receive(self) -> bool:
+        data = await self._reader.read(4096)
+        self._show(data)
+        return bool(data)
 
     def _show(self, data: bytes) -> None:
         """Add what came to the text. A character or an escape sequence that is cut off stays as it

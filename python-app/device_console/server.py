@@ -22,6 +22,7 @@ from .session import Session
 log = logging.getLogger("device_console")
 
 HEARTBEAT_INTERVAL = 5.0  # seconds
+START_TIMEOUT = 5.0  # seconds
 SHUTDOWN_TIMEOUT = 5.0  # seconds, for all sessions together
 
 
@@ -39,7 +40,7 @@ async def serve(host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_log_exception)
+    loop.set_exception_handler(log_exception)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
@@ -70,7 +71,7 @@ class Console:
     async def __aenter__(self) -> Console:
         listening = asyncio.Event()
         self._task = asyncio.create_task(self._server.run(listening.set))
-        await listening.wait()
+        await asyncio.wait_for(listening.wait(), START_TIMEOUT)
         return self
 
     async def __aexit__(
@@ -85,7 +86,7 @@ class Console:
             # One that has not named its terminal yet waits for that, and for nothing else.
             if connection.vt100_output is None:
                 connection.feed(_TERMINAL_IS_DUMB)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # they end in their next step
         if ending:
             await asyncio.wait(ending, timeout=SHUTDOWN_TIMEOUT)
         self._task.cancel()
@@ -142,7 +143,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+def log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     """A connection that breaks is daily business; everything else is a bug and gets a traceback."""
     error = context.get("exception")
     if isinstance(error, ConnectionError):

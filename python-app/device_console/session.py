@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import time
@@ -17,7 +18,8 @@ from prompt_toolkit.shortcuts import CompleteStyle
 
 from . import commands
 
-SEND_TIMEOUT = 1.0  # seconds
+log = logging.getLogger("device_console")
+
 HISTORY_LINES = 100
 
 Run = Callable[["Session", str], str]
@@ -34,8 +36,9 @@ class Session:
         self._connection = connection
         self._run = run
         self._task = asyncio.current_task()
-        # A client that takes no data must not stop the others; one that is gone must be noticed.
-        connection.conn.settimeout(SEND_TIMEOUT)
+        # A client that takes no data loses it rather than stop the others; one that is gone
+        # without a word is noticed.
+        connection.conn.setblocking(False)
         connection.conn.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         # The output is named, since $TERM of this process says nothing about the client's terminal.
         self.prompt: PromptSession[str] = PromptSession(
@@ -72,11 +75,17 @@ class Session:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGWINCH)
         try:
             line = await self.prompt.prompt_async(set_exception_handler=False, handle_sigint=False)
-            text = self._run(self, line)
         except KeyboardInterrupt:  # Ctrl-C of the client drops the line
             return
+        try:
+            text = self._run(self, line)
+        except commands.Leave:
+            raise
         except commands.CommandError as error:
             text = str(error)
+        except Exception:
+            log.exception("session %d: %r failed", self.number, line)
+            text = "the command failed; the log of the console says why"
         if text:
             self._connection.send(f"{text}\n")
 
