@@ -1,0 +1,1 @@
+"""A tour of the standard library: what a device application may use, each part once."""
