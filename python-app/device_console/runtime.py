@@ -7,6 +7,9 @@ is nobody to tell: the same calls do nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
+
+Hook = TypeVar("Hook", bound=Callable[[int], object])
 
 try:
     from pyrmware import expect_dead, heartbeat, on_pressure, ready
@@ -16,7 +19,7 @@ except ModuleNotFoundError:
 
     def heartbeat() -> None: ...
 
-    def on_pressure(hook: Callable[[int], object], /) -> Callable[[int], object]:
+    def on_pressure(hook: Hook, /) -> Hook:
         return hook
 
     def expect_dead(obj: object, why: str) -> None: ...

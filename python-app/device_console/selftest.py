@@ -25,7 +25,7 @@ ANSWERS = {
 
 def run() -> int:
     """Run the test, print the report, return the exit code."""
-    report = {
+    report: dict[str, object] = {
         "app": "device-console",
         "version": version(),
         "python": platform.python_version(),

@@ -21,7 +21,7 @@ Importing this package imports no other module: it is part of every start.
 from _weakref import ref as _ref
 
 try:
-    import _pyrmware as _launcher  # built into the launcher
+    import _pyrmware as _launcher  # type: ignore[import-not-found]  # built into the launcher
 except ModuleNotFoundError:
     _launcher = None
 
