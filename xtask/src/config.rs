@@ -1,8 +1,47 @@
 //! `pyproject.toml`, `app/Cargo.toml` and flags -> [`Config`]: checked intent, no effects.
 
-use std::path::PathBuf;
+mod device_side;
+mod python_side;
+mod raw;
+mod source;
+mod workspace;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
 
 use crate::paths::Paths;
+
+pub use workspace::{Workspace, workspace};
+
+/// What to build, for which device, how.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Flags {
+    /// The application's folder, with its pyproject.toml [default: what app/Cargo.toml says]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// A device of app/Cargo.toml, or `host`
+    #[arg(long, value_name = "NAME", default_value = device_side::HOST)]
+    pub device: String,
+    /// Rust target of the launcher [default: the device's]
+    #[arg(long, value_name = "TRIPLE")]
+    pub target: Option<String>,
+    /// Interpreter to put in: the prefix of any CPython [default: the device's, or found]
+    #[arg(long, value_name = "PREFIX")]
+    pub python: Option<PathBuf>,
+    /// The image folder [default: target/dist/DEVICE/APP]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Fail when the lock is missing or out of date, instead of writing it
+    #[arg(long)]
+    pub locked: bool,
+    /// Use no network
+    #[arg(long)]
+    pub offline: bool,
+    /// Both: --locked and --offline
+    #[arg(long)]
+    pub frozen: bool,
+}
 
 /// Everything that the user asked for, checked; nothing has been looked up, started or written.
 #[derive(Debug, Clone)]
@@ -17,6 +56,58 @@ pub struct Config {
     pub resolution: Resolution,
     /// The image folder, absolute.
     pub out: PathBuf,
+}
+
+impl Config {
+    /// Reads the workspace's and the application's files and applies the flags.
+    ///
+    /// # Errors
+    /// There is no such workspace, project or device, or a file says something that cannot be meant.
+    pub fn load(flags: &Flags) -> Result<Config> {
+        Config::within(workspace()?.paths, flags)
+    }
+
+    /// As [`Config::load`], in a workspace that is known.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn within(paths: Paths, flags: &Flags) -> Result<Config> {
+        let side = device_side::DeviceSide::load(&paths.app_manifest(), &paths.root)?;
+        let dir = match (&flags.project, &side.python_app) {
+            (Some(dir), _) | (None, Some(dir)) => dir
+                .canonicalize()
+                .with_context(|| format!("there is no application in {}", dir.display()))?,
+            (None, None) => bail!(
+                "nothing says which application: give --project DIR, or python-app in \
+                 [package.metadata.pyrmware] of {}",
+                paths.app_manifest().display()
+            ),
+        };
+        let project = python_side::load(&dir, &paths.root)?;
+        let mut device = side.device(&flags.device)?;
+        if let Some(target) = &flags.target {
+            if !device_side::is_triple(target) {
+                bail!("--target {target}: this is no target triple");
+            }
+            device.target = Some(target.clone());
+        }
+        if let Some(prefix) = &flags.python {
+            device.python = Some(absolute(prefix)?);
+        }
+        let out = match &flags.out {
+            Some(out) => absolute(out)?,
+            None => paths.image(&device.name, &project.name),
+        };
+        let resolution = Resolution {
+            locked: flags.locked || flags.frozen,
+            offline: flags.offline || flags.frozen,
+        };
+        Ok(Config { paths, project, device, resolution, out })
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
 }
 
 /// The application: `[project]` and `[tool.pyrmware]`.
@@ -73,6 +164,8 @@ pub struct Device {
     pub link: Option<Link>,
     /// Where extension modules go.
     pub extensions: Extensions,
+    /// Whether the launcher ignores `PYRMWARE_*`: `[package.metadata.pyrmware] locked-down`.
+    pub locked_down: bool,
 }
 
 /// How libpython is linked.

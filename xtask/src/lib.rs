@@ -1,17 +1,72 @@
 //! Pyrmware's pipeline as a library, so that another workspace's xtask can be three lines.
 //!
-//! `main` parses, dispatches and prints the error chain; a verb is one file; [`dist`] is the pipeline.
+//! [`run`] parses, dispatches and prints the error chain; a verb is one file with one struct of
+//! arguments and a `run(self, &Ui) -> Result<ExitCode>`; [`dist`] is the pipeline.
 
+pub mod clean;
 pub mod config;
 pub mod dist;
+pub mod doctor;
 pub mod paths;
+pub mod plan;
 pub mod python;
+pub mod run;
 pub mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::Parser;
+
+/// From a Python application to one launcher for a device.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    output: ui::Output,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Dist(dist::Args),
+    Run(run::Args),
+    Plan(plan::Args),
+    Doctor(doctor::Args),
+    Clean(clean::Args),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask dist                              build the application that app/Cargo.toml names
+  cargo xtask dist --project tests/apps/hello   build another one
+  cargo xtask run -- --selftest                 build, then run with these arguments
+  cargo xtask plan --python /usr                say what would be done with Debian's Python
+  cargo xtask doctor                            list what is there, what is missing, and the remedy
+
+Exit codes: 0 done, 1 failed, 2 wrong usage; `run` passes on the launcher's own.";
+
 /// Runs one `cargo xtask` command line and gives the process's exit code.
-pub fn run(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Fails only when the terminal is gone; there is nobody left to tell.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let ui = ui::Ui::new(&cli.output);
+    let result = match cli.verb {
+        Verb::Dist(verb) => verb.run(&ui),
+        Verb::Run(verb) => verb.run(&ui),
+        Verb::Plan(verb) => verb.run(&ui),
+        Verb::Doctor(verb) => verb.run(&ui),
+        Verb::Clean(verb) => verb.run(&ui),
+    };
+    result.unwrap_or_else(|error| {
+        ui.error(&error);
+        ExitCode::FAILURE
+    })
 }

@@ -2,19 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folders of one workspace. Built once from `cargo metadata` (or the manifest's folder).
+/// The folders of one workspace, from `cargo metadata` ([`crate::config::workspace`]).
 #[derive(Debug, Clone)]
 pub struct Paths {
     /// The workspace's top folder, absolute.
     pub root: PathBuf,
     /// Cargo's target folder, absolute; everything that the pipeline writes is below it.
     pub target: PathBuf,
+    /// The launcher's package, absolute: the one with `[package.metadata.pyrmware]`, `app/` in this workspace.
+    pub app: PathBuf,
 }
 
 impl Paths {
-    /// The launcher's package, `app/`.
+    /// The launcher's package.
     pub fn app(&self) -> PathBuf {
-        self.root.join("app")
+        self.app.clone()
     }
     /// `app/Cargo.toml`: what the device side is.
     pub fn app_manifest(&self) -> PathBuf {
@@ -28,21 +30,33 @@ impl Paths {
     pub fn importer_python(&self) -> PathBuf {
         self.app().join("src/importer/python")
     }
+    /// Everything that the pipeline writes for itself.
+    pub fn work(&self) -> PathBuf {
+        self.target.join("pyrmware")
+    }
     /// Tools that the pipeline installs for itself (uv, ruff): never in the user's Python.
     pub fn tools(&self) -> PathBuf {
-        self.target.join("pyrmware/tools")
+        self.work().join("tools")
     }
     /// Content-addressed results, safe to delete at any time.
     pub fn cache(&self) -> PathBuf {
-        self.target.join("pyrmware/cache")
+        self.work().join("cache")
+    }
+    /// One file per image folder, locked while that image is being built.
+    pub fn locks(&self) -> PathBuf {
+        self.work().join("locks")
     }
     /// Cargo's target folder for launchers of one interpreter and device, so that they do not evict each other.
     pub fn launcher_target(&self, id: &str) -> PathBuf {
-        self.target.join("pyrmware/launcher").join(id)
+        self.work().join("launcher").join(id)
+    }
+    /// All images that were written without `--out`.
+    pub fn images(&self) -> PathBuf {
+        self.target.join("dist")
     }
     /// Where `dist` writes without `--out`.
     pub fn image(&self, device: &str, app: &str) -> PathBuf {
-        self.target.join("dist").join(device).join(app)
+        self.images().join(device).join(app)
     }
 }
 

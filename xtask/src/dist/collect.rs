@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::resolve::Plan;
+
 /// Everything that could go in. Keys are ordered, so that every later stage is deterministic.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
@@ -88,4 +90,12 @@ pub struct Distribution {
     pub version: String,
     /// Top-level import names.
     pub modules: Vec<String>,
+}
+
+/// Finds everything that could go in.
+///
+/// # Errors
+/// Not there yet.
+pub fn run(_plan: &Plan) -> anyhow::Result<Tree> {
+    anyhow::bail!("collect: not there yet")
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::prune::Kept;
+use super::resolve::Plan;
 
 /// Kept, with bytecode.
 #[derive(Debug, Clone, Default)]
@@ -14,4 +15,12 @@ pub struct Compiled {
     pub bytecode: BTreeMap<String, PathBuf>,
     /// How many were compiled now rather than found in the cache.
     pub fresh: usize,
+}
+
+/// Compiles what ships.
+///
+/// # Errors
+/// Not there yet.
+pub fn run(_plan: &Plan, _kept: Kept) -> anyhow::Result<Compiled> {
+    anyhow::bail!("compile: not there yet")
 }

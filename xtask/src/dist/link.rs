@@ -1,8 +1,9 @@
 //! [`Packed`] -> [`Image`]: cargo builds the launcher around the payload.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::pack::Packed;
+use super::resolve::Plan;
 
 /// A complete image folder, staged aside: [`super::report`] adds its files, then it replaces the previous one.
 #[derive(Debug)]
@@ -17,4 +18,14 @@ pub struct Image {
     pub bytes: u64,
     /// Lower-case hex SHA-256 of the launcher.
     pub sha256: String,
+    /// What verify saw and the user should know; it ends up in the report.
+    pub warnings: Vec<String>,
+}
+
+/// Builds the launcher into `stage`, an empty folder.
+///
+/// # Errors
+/// Not there yet.
+pub fn run(_plan: &Plan, _packed: Packed, _stage: &Path) -> anyhow::Result<Image> {
+    anyhow::bail!("link: not there yet")
 }

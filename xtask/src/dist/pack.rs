@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::protect::Sealed;
+use super::resolve::Plan;
 
 /// The payload as a file, and what goes beside the launcher.
 #[derive(Debug, Clone, Default)]
@@ -20,4 +21,12 @@ pub struct Packed {
     pub sidecars: BTreeMap<String, PathBuf>,
     /// Sources for tracebacks: path inside the payload -> file; they go into `symbols/`.
     pub symbols: BTreeMap<String, PathBuf>,
+}
+
+/// Writes the payload.
+///
+/// # Errors
+/// Not there yet.
+pub fn run(_plan: &Plan, _sealed: Sealed) -> anyhow::Result<Packed> {
+    anyhow::bail!("pack: not there yet")
 }

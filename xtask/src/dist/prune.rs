@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::resolve::Plan;
 use super::scan::{Edge, Graph};
 
 /// What ships.
@@ -13,4 +14,12 @@ pub struct Kept {
     pub reason: BTreeMap<String, Option<(String, Edge)>>,
     /// Dropped module -> why, one clause: "not reached from device_console", "dropped by [tool.pyrmware.prune] drop".
     pub dropped: BTreeMap<String, String>,
+}
+
+/// Drops what cannot be reached.
+///
+/// # Errors
+/// Not there yet.
+pub fn run(_plan: &Plan, _graph: Graph) -> anyhow::Result<Kept> {
+    anyhow::bail!("prune: not there yet")
 }

@@ -39,3 +39,11 @@ pub enum LinkPlan {
     /// The library is copied beside the launcher.
     Shared(PathBuf),
 }
+
+/// Looks everything up that the later stages need.
+///
+/// # Errors
+/// Not there yet.
+pub fn run(_config: Config) -> anyhow::Result<Plan> {
+    anyhow::bail!("resolve: not there yet")
+}

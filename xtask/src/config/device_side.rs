@@ -1,0 +1,149 @@
+//! `[package.metadata.pyrmware]` of the launcher's `Cargo.toml` -> [`Device`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use toml::Spanned;
+
+use super::source::{Complaint, Source};
+use super::{Device, Extensions, Link, raw};
+
+/// Keys of `[tool.pyrmware]`, which are often looked for here.
+const PYTHON_SIDE: [&str; 8] =
+    ["budget", "entry", "include", "optimize", "protect", "prune", "sdists", "verify"];
+
+/// The device always there: the machine that builds.
+pub const HOST: &str = "host";
+
+/// The launcher's side, checked.
+#[derive(Debug)]
+pub struct DeviceSide {
+    /// Where the application is, absolute, if it is said.
+    pub python_app: Option<PathBuf>,
+    /// Every device by name; [`HOST`] is one of them.
+    pub devices: BTreeMap<String, Device>,
+}
+
+impl DeviceSide {
+    /// Reads and checks the launcher's `Cargo.toml`.
+    pub fn load(manifest: &Path, root: &Path) -> Result<DeviceSide> {
+        let folder = manifest.parent().unwrap_or(root);
+        Ok(check(&Source::read(manifest, root)?, folder)?)
+    }
+
+    /// The device of this name.
+    pub fn device(mut self, name: &str) -> Result<Device> {
+        match self.devices.remove(name) {
+            Some(device) => Ok(device),
+            None => bail!(
+                "there is no device {name:?}; app/Cargo.toml has {}, and another one is a table \
+                 [package.metadata.pyrmware.device.{name}]",
+                self.devices.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+            ),
+        }
+    }
+}
+
+pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Complaint> {
+    let file: raw::CargoToml = source.parse(elsewhere)?;
+    let ours = file.package.metadata.pyrmware;
+    if let Some(memory) = &ours.memory {
+        return Err(source
+            .complain(memory.span(), "this version does not supervise memory")
+            .help("leave [package.metadata.pyrmware.memory] out"));
+    }
+    let mut devices = BTreeMap::new();
+    for (name, device) in ours.device {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if name.get_ref().is_empty() || !name.get_ref().chars().all(plain) {
+            return Err(source
+                .complain(name.span(), "this is no name for a device; a folder is named after it")
+                .help("accepted: ASCII letters, digits, - and _"));
+        }
+        let checked = self::device(source, folder, name.get_ref(), &device, ours.locked_down)?;
+        devices.insert(name.into_inner(), checked);
+    }
+    if !devices.contains_key(HOST) {
+        let host = device(source, folder, HOST, &raw::Device::default(), ours.locked_down)?;
+        devices.insert(HOST.into(), host);
+    }
+    let python_app = ours.python_app.map(|path| folder.join(path.get_ref()));
+    Ok(DeviceSide { python_app, devices })
+}
+
+fn elsewhere(path: &str) -> Option<String> {
+    let key = path.strip_prefix("package.metadata.pyrmware.")?;
+    let first = key.split('.').next()?;
+    PYTHON_SIDE.contains(&first).then(|| {
+        let table = match first {
+            "entry" | "include" | "sdists" => String::new(),
+            table => format!(".{table}"),
+        };
+        format!("it belongs in the application's pyproject.toml under [tool.pyrmware{table}]")
+    })
+}
+
+fn device(
+    source: &Source,
+    folder: &Path,
+    name: &str,
+    device: &raw::Device,
+    locked_down: bool,
+) -> Result<Device, Complaint> {
+    Ok(Device {
+        name: name.to_owned(),
+        target: device.target.as_ref().map(|text| triple(source, text)).transpose()?,
+        python: device.python.as_ref().map(|path| folder.join(path.get_ref())),
+        link: choose(
+            source,
+            device.link.as_ref(),
+            &[("static", Some(Link::Static)), ("shared", Some(Link::Shared))],
+        )?,
+        extensions: choose(
+            source,
+            device.extensions.as_ref(),
+            &[
+                ("auto", Extensions::Auto),
+                ("memfd", Extensions::Memfd),
+                ("sidecar", Extensions::Sidecar),
+            ],
+        )?,
+        locked_down,
+    })
+}
+
+/// The value of a key that takes one of a few words; its default when it is not there.
+fn choose<T: Copy + Default>(
+    source: &Source,
+    text: Option<&Spanned<String>>,
+    accepted: &[(&str, T)],
+) -> Result<T, Complaint> {
+    let Some(text) = text else { return Ok(T::default()) };
+    match accepted.iter().find(|(word, _)| word == text.get_ref()) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let words: Vec<&str> = accepted.iter().map(|(word, _)| *word).collect();
+            Err(source
+                .complain(text.span(), "this version accepts no such value here")
+                .nearest(text.get_ref(), &words))
+        }
+    }
+}
+
+fn triple(source: &Source, text: &Spanned<String>) -> Result<String, Complaint> {
+    if is_triple(text.get_ref()) {
+        return Ok(text.get_ref().clone());
+    }
+    Err(source.complain(text.span(), "this is no target triple").help(
+        "accepted: a name that `rustc --print target-list` lists, as aarch64-unknown-linux-gnu",
+    ))
+}
+
+/// Whether it has a triple's shape; rustc knows the rest.
+pub fn is_triple(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.".contains(c);
+    (2..=5).contains(&parts.len())
+        && parts.iter().all(|part| !part.is_empty() && part.chars().all(plain))
+}

@@ -1,0 +1,298 @@
+//! `pyproject.toml` -> [`Project`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use pyrmware_payload::Entry;
+use toml::{Spanned, Value};
+
+use super::source::{Complaint, Source};
+use super::{Project, Prune, raw};
+
+/// Keys of `[package.metadata.pyrmware]`, which are often looked for here.
+const DEVICE_SIDE: [&str; 4] = ["device", "locked-down", "memory", "python-app"];
+/// Keys of `[package.metadata.pyrmware.device.NAME]`, likewise.
+const DEVICE: [&str; 4] = ["extensions", "link", "python", "target"];
+
+/// Reads and checks the project's `pyproject.toml`.
+pub fn load(dir: &Path, root: &Path) -> Result<Project> {
+    let path = dir.join("pyproject.toml");
+    if !path.is_file() {
+        bail!(
+            "{} has no pyproject.toml; name the application's folder with --project or with \
+             python-app in [package.metadata.pyrmware] of the launcher's Cargo.toml",
+            dir.display()
+        );
+    }
+    Ok(check(&Source::read(&path, root)?, dir)?)
+}
+
+pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
+    let file: raw::PyProject = source.parse(elsewhere)?;
+    let Some(project) = file.project else {
+        return Err(source.missing(
+            "tool.pyrmware",
+            "there is no table [project]; an application needs one with name and version",
+        ));
+    };
+    let ours = file.tool.pyrmware;
+    refuse_dynamic(source, &project)?;
+    refuse_later_keys(source, &ours)?;
+    Ok(Project {
+        dir: dir.to_path_buf(),
+        name: name(source, project.name.as_ref())?,
+        version: version(source, project.version.as_ref())?,
+        description: project.description.clone().unwrap_or_default(),
+        requires_python: project.requires_python.clone().unwrap_or_default(),
+        dependencies: project.dependencies.clone(),
+        entry: entry(source, &project, ours.entry.as_ref())?,
+        entry_points: entry_points(source, project)?,
+        include: ours.include.iter().map(|text| pattern(source, text)).collect::<Result<_, _>>()?,
+        sdists: ours.sdists.iter().map(|text| package(source, text)).collect::<Result<_, _>>()?,
+        prune: prune(source, &ours.prune)?,
+        verify: ours.verify.command,
+        size_budget: ours.budget.size.map(|value| size(source, &value)).transpose()?,
+    })
+}
+
+fn elsewhere(path: &str) -> Option<String> {
+    let key = path.strip_prefix("tool.pyrmware.")?;
+    let table = "[package.metadata.pyrmware";
+    let file = "it belongs in app/Cargo.toml under";
+    match key.split('.').next_back()? {
+        _ if key.contains('.') => None,
+        key if DEVICE_SIDE.contains(&key) && matches!(key, "device" | "memory") => {
+            Some(format!("{file} {table}.{key}{}]", if key == "device" { ".NAME" } else { "" }))
+        }
+        key if DEVICE_SIDE.contains(&key) => Some(format!("{file} {table}]")),
+        key if DEVICE.contains(&key) => Some(format!("{file} {table}.device.NAME]")),
+        _ => None,
+    }
+}
+
+fn refuse_dynamic(source: &Source, project: &raw::Project) -> Result<(), Complaint> {
+    const NEEDED: [&str; 7] = [
+        "name",
+        "version",
+        "requires-python",
+        "dependencies",
+        "scripts",
+        "gui-scripts",
+        "entry-points",
+    ];
+    match project.dynamic.iter().find(|key| NEEDED.contains(&key.get_ref().as_str())) {
+        None => Ok(()),
+        Some(key) => Err(source
+            .complain(
+                key.span(),
+                format!("{} is dynamic: only a build backend could tell it", key.get_ref()),
+            )
+            .help(format!("write {} into [project] itself", key.get_ref()))),
+    }
+}
+
+/// Keys of the design that this version does not have: their default is accepted, so that nothing is silently ignored.
+fn refuse_later_keys(source: &Source, ours: &raw::Pyrmware) -> Result<(), Complaint> {
+    let only = |key: &str, value: Option<&Spanned<Value>>, accepted: &str| match value {
+        Some(value) if value.get_ref().as_str() != Some(accepted) => Err(source
+            .complain(value.span(), format!("this version has no such {key}"))
+            .help(format!("accepted: \"{accepted}\""))),
+        _ => Ok(()),
+    };
+    only("docstrings", ours.optimize.docstrings.as_ref(), "keep")?;
+    only("lazy-imports", ours.optimize.lazy_imports.as_ref(), "off")?;
+    if let Some(mode) = ours.protect.mode.as_ref().filter(|mode| *mode.get_ref() != "bytecode") {
+        return Err(source
+            .complain(mode.span(), "this version has no such protection mode")
+            .help("accepted: \"bytecode\""));
+    }
+    match &ours.budget.startup {
+        Some(value) => Err(source
+            .complain(
+                value.span(),
+                "this version measures no startup time, so it can hold no budget",
+            )
+            .help("leave startup out; accepted in this table: size")),
+        None => Ok(()),
+    }
+}
+
+fn name(source: &Source, name: Option<&Spanned<String>>) -> Result<String, Complaint> {
+    let Some(name) = name else {
+        return Err(source.missing("project", "[project] has no name"));
+    };
+    let text = name.get_ref();
+    if is_package_name(text) {
+        return Ok(text.clone());
+    }
+    Err(source
+        .complain(name.span(), "this is no name for a project; the launcher is named after it")
+        .help("accepted: ASCII letters, digits, and - _ . between them"))
+}
+
+fn version(source: &Source, version: Option<&Spanned<String>>) -> Result<String, Complaint> {
+    let Some(version) = version else {
+        return Err(source.missing("project", "[project] has no version"));
+    };
+    let text = version.get_ref();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "!+._-".contains(c);
+    if text.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(plain)
+    {
+        return Ok(text.clone());
+    }
+    Err(source
+        .complain(version.span(), "this is no version")
+        .help("accepted: as PEP 440 has them, \"1.2.0\""))
+}
+
+fn entry(
+    source: &Source,
+    project: &raw::Project,
+    entry: Option<&Spanned<String>>,
+) -> Result<Entry, Complaint> {
+    const KEY: &str = "entry in [tool.pyrmware]";
+    let bad = |text: &Spanned<String>, what: &str| {
+        source
+            .complain(text.span(), format!("this is no {what}"))
+            .help("accepted: \"module\", run as __main__, or \"module:function\"")
+    };
+    if let Some(text) = entry {
+        return Entry::parse(text.get_ref()).ok_or_else(|| bad(text, "entry"));
+    }
+    let names = || project.scripts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    match project.scripts.values().collect::<Vec<_>>().as_slice() {
+        [script] => {
+            Entry::parse(without_extras(script.get_ref())).ok_or_else(|| bad(script, "entry point"))
+        }
+        [] => Err(source
+            .missing(
+                "project",
+                format!("nothing says what runs: there is no {KEY} and no [project.scripts]"),
+            )
+            .help("accepted: entry = \"module\" or entry = \"module:function\"")),
+        _ => Err(source
+            .missing(
+                "project.scripts",
+                format!("nothing says which of the scripts runs: {}", names()),
+            )
+            .help(format!("choose one with {KEY}: entry = \"module:function\""))),
+    }
+}
+
+/// "module:function [extra]", as old projects write it.
+fn without_extras(text: &str) -> &str {
+    text.split_once('[').map_or(text, |(before, _)| before).trim()
+}
+
+fn entry_points(
+    source: &Source,
+    project: raw::Project,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, Complaint> {
+    let mut groups = BTreeMap::new();
+    for (group, points) in project.entry_points {
+        if let Some(table) = match group.get_ref().as_str() {
+            "console_scripts" => Some("[project.scripts]"),
+            "gui_scripts" => Some("[project.gui-scripts]"),
+            _ => None,
+        } {
+            return Err(source
+                .complain(group.span(), "this group has a table of its own")
+                .help(format!("write it as {table}")));
+        }
+        groups.insert(group.into_inner(), points);
+    }
+    groups.insert("console_scripts".into(), project.scripts);
+    groups.insert("gui_scripts".into(), project.gui_scripts);
+    groups.retain(|_, points| !points.is_empty());
+    let plain = |points: BTreeMap<String, Spanned<String>>| {
+        points.into_iter().map(|(name, value)| (name, value.into_inner())).collect()
+    };
+    Ok(groups.into_iter().map(|(group, points)| (group, plain(points))).collect())
+}
+
+fn pattern(source: &Source, text: &Spanned<String>) -> Result<String, Complaint> {
+    let path = text.get_ref();
+    let inside = !path.is_empty()
+        && !path.starts_with('/')
+        && !path.contains('\\')
+        && path.split('/').all(|part| part != "..");
+    if inside {
+        return Ok(path.clone());
+    }
+    Err(source
+        .complain(text.span(), "this pattern leaves the project's folder")
+        .help("accepted: paths below it, with / between folders and * ? ** as wildcards"))
+}
+
+fn package(source: &Source, text: &Spanned<String>) -> Result<String, Complaint> {
+    match is_package_name(text.get_ref()) {
+        true => Ok(text.get_ref().clone()),
+        false => Err(source
+            .complain(text.span(), "this is no name of a package")
+            .help("accepted: names as in dependencies, without versions")),
+    }
+}
+
+/// PEP 508's rule for names.
+fn is_package_name(text: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    edge(text.chars().next())
+        && edge(text.chars().next_back())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+fn prune(source: &Source, prune: &raw::Prune) -> Result<Prune, Complaint> {
+    for text in prune.keep.iter().chain(&prune.drop) {
+        let name = text.get_ref();
+        let module = name.strip_suffix(".*").unwrap_or(name);
+        if !matches!(Entry::parse(module), Some(Entry::Module(_))) {
+            return Err(source
+                .complain(text.span(), "this is no name of a module")
+                .help("accepted: \"package.module\", or \"package.*\" for all below too"));
+        }
+    }
+    if let Some(text) = prune
+        .drop
+        .iter()
+        .find(|text| prune.keep.iter().any(|keep| keep.get_ref() == text.get_ref()))
+    {
+        return Err(source
+            .complain(text.span(), "keep names this module too")
+            .help("take it out of one of them"));
+    }
+    let plain = |list: &[Spanned<String>]| list.iter().map(|text| text.get_ref().clone()).collect();
+    Ok(Prune { keep: plain(&prune.keep), drop: plain(&prune.drop) })
+}
+
+fn size(source: &Source, value: &Spanned<Value>) -> Result<u64, Complaint> {
+    let bytes = match value.get_ref() {
+        Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+        Value::String(text) => parse_size(text),
+        _ => None,
+    };
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
+        source.complain(value.span(), "this is no size").help(
+            "accepted: a number of bytes, or \"12 MiB\" with one of B, kB, KiB, MB, MiB, GB, GiB",
+        )
+    })
+}
+
+/// "12 MiB", "1.5MB", "4096" -> bytes.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim() {
+        "" | "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "KiB" => 1024.0,
+        "MB" => 1e6,
+        "MiB" => 1_048_576.0,
+        "GB" => 1e9,
+        "GiB" => 1_073_741_824.0,
+        _ => return None,
+    };
+    Some((number.parse::<f64>().ok()? * factor).round() as u64)
+}

@@ -1,0 +1,139 @@
+//! The configuration as it is written: shapes only, every key that exists, nothing checked.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+type Text = Spanned<String>;
+
+/// `pyproject.toml`, as far as it concerns us; other tools' tables are theirs.
+#[derive(Debug, Deserialize)]
+pub struct PyProject {
+    pub project: Option<Project>,
+    #[serde(default)]
+    pub tool: Tool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Tool {
+    #[serde(default)]
+    pub pyrmware: Pyrmware,
+}
+
+/// `[project]` of PEP 621; keys that we do not need are not looked at.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Project {
+    pub name: Option<Text>,
+    pub version: Option<Text>,
+    pub description: Option<String>,
+    pub requires_python: Option<String>,
+    #[serde(default)]
+    pub dependencies: Vec<String>,
+    #[serde(default)]
+    pub dynamic: Vec<Text>,
+    #[serde(default)]
+    pub scripts: BTreeMap<String, Text>,
+    #[serde(default)]
+    pub gui_scripts: BTreeMap<String, Text>,
+    #[serde(default)]
+    pub entry_points: BTreeMap<Text, BTreeMap<String, Text>>,
+}
+
+/// `[tool.pyrmware]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pyrmware {
+    pub entry: Option<Text>,
+    #[serde(default)]
+    pub include: Vec<Text>,
+    #[serde(default)]
+    pub sdists: Vec<Text>,
+    #[serde(default)]
+    pub prune: Prune,
+    #[serde(default)]
+    pub optimize: Optimize,
+    #[serde(default)]
+    pub protect: Protect,
+    #[serde(default)]
+    pub verify: Verify,
+    #[serde(default)]
+    pub budget: Budget,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Prune {
+    #[serde(default)]
+    pub keep: Vec<Text>,
+    #[serde(default)]
+    pub drop: Vec<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Optimize {
+    pub docstrings: Option<Spanned<Value>>,
+    pub lazy_imports: Option<Spanned<Value>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Protect {
+    pub mode: Option<Text>,
+    /// Accepted and without effect: bytecode is the form of everything.
+    #[expect(dead_code, reason = "checked for its type only")]
+    pub packages: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Verify {
+    pub command: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Budget {
+    pub size: Option<Spanned<Value>>,
+    pub startup: Option<Spanned<Value>>,
+}
+
+/// `app/Cargo.toml`; cargo has checked the rest.
+#[derive(Debug, Deserialize)]
+pub struct CargoToml {
+    pub package: Package,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Package {
+    pub metadata: Metadata,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Metadata {
+    pub pyrmware: DeviceSide,
+}
+
+/// `[package.metadata.pyrmware]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DeviceSide {
+    pub python_app: Option<Text>,
+    #[serde(default)]
+    pub locked_down: bool,
+    pub memory: Option<Spanned<Value>>,
+    #[serde(default)]
+    pub device: BTreeMap<Text, Device>,
+}
+
+/// `[package.metadata.pyrmware.device.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Device {
+    pub target: Option<Text>,
+    pub python: Option<Text>,
+    pub link: Option<Text>,
+    pub extensions: Option<Text>,
+}

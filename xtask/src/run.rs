@@ -1,0 +1,48 @@
+//! `cargo xtask run -- ARGS`: dist, then the launcher with these arguments.
+
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+
+use crate::config::{Config, Flags};
+use crate::dist;
+use crate::ui::Ui;
+
+/// Build, then run the launcher; its exit code is passed on
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cargo xtask run --project tests/apps/hello -- --help")]
+pub struct Args {
+    #[command(flatten)]
+    flags: Flags,
+    /// Arguments of the application, after `--`
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<OsString>,
+}
+
+impl Args {
+    /// Builds, then becomes the launcher.
+    ///
+    /// # Errors
+    /// What `dist` has to say, or that the launcher cannot be started.
+    pub fn run(self, ui: &Ui) -> anyhow::Result<ExitCode> {
+        let launcher = dist::run(Config::load(&self.flags)?, ui)?.launcher;
+        ui.status("Running", launcher.display());
+        let mut command = Command::new(&launcher);
+        command.args(self.args);
+        become_process(command).with_context(|| format!("cannot start {}", launcher.display()))
+    }
+}
+
+/// On Unix the launcher takes this process's place: signals, terminal and exit code are its own.
+#[cfg(unix)]
+fn become_process(mut command: Command) -> std::io::Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    Err(command.exec())
+}
+
+#[cfg(not(unix))]
+fn become_process(mut command: Command) -> std::io::Result<ExitCode> {
+    let code = command.status()?.code().unwrap_or(1);
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
