@@ -1,0 +1,262 @@
+//! What this start of the launcher is to do: decided from the payload, the arguments and the
+//! environment, before anything is done.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use pyrmware_payload::{Entry, Fault, Payload, keys};
+
+use crate::log::{self, EXIT_CONFIG, EXIT_PAYLOAD};
+
+/// Everything that acting needs.
+pub struct Action {
+    /// What is inside the launcher.
+    pub payload: Payload<'static>,
+    /// The launcher's absolute path, links resolved.
+    pub executable: String,
+    /// `sys.flags.optimize` of the payload's bytecode.
+    pub optimize: i32,
+    /// The magic number of the payload's bytecode.
+    pub magic: i64,
+    /// `sys.argv`.
+    pub arguments: Vec<OsString>,
+    /// What Python runs.
+    pub run: Run,
+    /// Tell which pruned modules are asked for (`PYRMWARE_REPORT_PRUNED`).
+    pub report_pruned: bool,
+    /// Sources for tracebacks (`PYRMWARE_SYMBOLS`, or `symbols/` beside the launcher).
+    pub symbols: Option<PathBuf>,
+}
+
+/// What Python runs.
+pub enum Run {
+    /// The application.
+    Application(Entry),
+    /// What the arguments say, as `python3` would: `-c`, `-m`, a script, or standard input.
+    Interpreter,
+    /// Nothing: Python starts, the entry is found, Python ends (`PYRMWARE_CHECK`).
+    Check(Entry),
+}
+
+/// Why the launcher does not start.
+pub struct Refusal {
+    /// One line.
+    pub text: String,
+    /// The exit code.
+    pub code: i32,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Refusal {
+        Refusal { text: fault.to_string(), code: EXIT_PAYLOAD }
+    }
+}
+
+/// Decides; nothing is written, started or changed.
+pub fn decide(payload: &'static [u8]) -> Result<Action, Refusal> {
+    if payload.is_empty() {
+        let text = "built without a payload; run `cargo xtask dist`".to_owned();
+        return Err(Refusal { text, code: EXIT_CONFIG });
+    }
+    let payload = Payload::open(payload)?;
+    log::set_name(payload.setting(keys::APP)?);
+    check_python(payload.setting(keys::PYTHON)?)?;
+    for module in ["encodings", "encodings.utf_8"] {
+        require(&payload, module)?;
+    }
+    let entry = payload.setting(keys::ENTRY)?;
+    let entry = Entry::parse(entry).ok_or_else(|| bad_setting(keys::ENTRY, entry))?;
+    require(&payload, entry.module())?;
+
+    let executable = executable()?;
+    let locked = payload.setting(keys::LOCKED_DOWN)? == "true";
+    let switch = |name: &str| if locked { None } else { std::env::var_os(name) };
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.is_empty() {
+        arguments.push(executable.clone().into());
+    }
+    let role = role(&mut arguments, &executable, locked, switch("PYRMWARE_PYTHON").is_some());
+    let run = match role {
+        Role::Interpreter => Run::Interpreter,
+        Role::Application if switch("PYRMWARE_CHECK").is_some() => Run::Check(entry),
+        Role::Application => Run::Application(entry),
+    };
+    let symbols = switch("PYRMWARE_SYMBOLS").map(PathBuf::from).or_else(|| {
+        let beside = Path::new(&executable).with_file_name("symbols");
+        (!locked && beside.is_dir()).then_some(beside)
+    });
+    Ok(Action {
+        optimize: number(&payload, keys::OPTIMIZE)? as i32,
+        magic: number(&payload, keys::MAGIC)?,
+        payload,
+        executable,
+        arguments,
+        run,
+        report_pruned: switch("PYRMWARE_REPORT_PRUNED").is_some(),
+        symbols,
+    })
+}
+
+fn number(payload: &Payload<'_>, key: &str) -> Result<i64, Refusal> {
+    let text = payload.setting(key)?;
+    text.parse().map_err(|_| bad_setting(key, text))
+}
+
+fn bad_setting(key: &str, value: &str) -> Refusal {
+    let text = format!("the payload's setting {key} = {value:?} cannot be understood");
+    Refusal { text, code: EXIT_PAYLOAD }
+}
+
+fn require(payload: &Payload<'_>, module: &str) -> Result<(), Refusal> {
+    match payload.module(module) {
+        Some(module) if module.file.is_some() || module.sidecar || module.package => Ok(()),
+        _ => {
+            let text = format!("the payload has no module {module}");
+            Err(Refusal { text, code: EXIT_PAYLOAD })
+        }
+    }
+}
+
+fn check_python(wanted: &str) -> Result<(), Refusal> {
+    let (version, _) = crate::interpreter::version();
+    if version == wanted {
+        return Ok(());
+    }
+    let text = format!("the payload is for Python {wanted}, this launcher runs Python {version}");
+    Err(Refusal { text, code: EXIT_PAYLOAD })
+}
+
+/// The launcher's own path: what the kernel says, else what the caller called it.
+fn executable() -> Result<String, Refusal> {
+    let path = std::env::current_exe().or_else(|error| {
+        // Without /proc.
+        let name = std::env::args_os().next().ok_or(error)?;
+        if name.as_bytes().contains(&b'/') {
+            return std::fs::canonicalize(name);
+        }
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .map(|folder| folder.join(&name))
+            .find(|path| path.is_file())
+            .ok_or_else(|| std::io::ErrorKind::NotFound.into())
+            .and_then(std::fs::canonicalize)
+    });
+    let refusal = |text: String| Refusal { text, code: EXIT_CONFIG };
+    let path = path
+        .map_err(|error| refusal(format!("the launcher's own path cannot be found: {error}; mount /proc or call it by its full path")))?;
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| refusal(format!("the launcher's own path is not UTF-8: {path:?}")))
+}
+
+enum Role {
+    Application,
+    Interpreter,
+}
+
+/// `sys.executable` is the launcher, so it is also called as `python3` is: by multiprocessing, and by
+/// `subprocess` with `-c`, `-m` or a script. Such calls come from a launcher (or are asked for in the
+/// environment); from anywhere else the same words are the application's own arguments.
+fn role(arguments: &mut Vec<OsString>, executable: &str, locked: bool, asked: bool) -> Role {
+    let words: Vec<&[u8]> = arguments[1..].iter().map(|word| word.as_bytes()).collect();
+    if locked {
+        return match words.iter().position(|word| *word == b"-c") {
+            Some(at) if parent_is_launcher() && is_multiprocessing(words.get(at + 1)) => {
+                Role::Interpreter
+            }
+            _ => Role::Application,
+        };
+    }
+    match first_operand(&words) {
+        // `os.execv(sys.executable, [sys.executable] + sys.argv)`: an application that starts itself anew.
+        Some(at) if words[at] == executable.as_bytes() => {
+            arguments.drain(..=at);
+            Role::Application
+        }
+        _ if asked => Role::Interpreter,
+        Some(at) if is_code(words[at]) && parent_is_launcher() => Role::Interpreter,
+        _ => Role::Application,
+    }
+}
+
+/// Index of the first word that is no option of `python3`'s own: `-c`, `-m`, `-`, or a file.
+fn first_operand(words: &[&[u8]]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        match word {
+            [b'-', b'X' | b'W'] => at += 2,
+            [b'-', b'X' | b'W', ..] => at += 1,
+            [b'-', flags @ ..]
+                if !flags.is_empty()
+                    && flags.iter().all(|flag| b"bBdEiIOPqRsSuvVx".contains(flag)) =>
+            {
+                at += 1;
+            }
+            _ => return Some(at),
+        }
+    }
+    None
+}
+
+fn is_code(word: &[u8]) -> bool {
+    matches!(word, b"-" | [b'-', b'c' | b'm', ..])
+        || (word.ends_with(b".py") && Path::new(OsStr::from_bytes(word)).is_file())
+}
+
+/// What `multiprocessing` and its helpers put behind `-c`, and nothing else.
+fn is_multiprocessing(code: Option<&&[u8]>) -> bool {
+    let Some(code) = code.and_then(|code| std::str::from_utf8(code).ok()) else { return false };
+    [
+        "from multiprocessing.spawn import spawn_main; spawn_main(",
+        "from multiprocessing.resource_tracker import main;main(",
+        "from multiprocessing.forkserver import main; main(",
+    ]
+    .iter()
+    .any(|start| {
+        code.strip_prefix(start).and_then(|rest| rest.strip_suffix(')')).is_some_and(|arguments| {
+            // Numbers, names, quoted paths and lists: no call, so nothing but multiprocessing's own runs.
+            !arguments.contains(['(', ')', ';', '\n'])
+        })
+    })
+}
+
+/// Whether the process that started this one runs the same file.
+fn parent_is_launcher() -> bool {
+    let same = |path: String| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let parent = std::os::unix::process::parent_id();
+    match (same(format!("/proc/{parent}/exe")), same("/proc/self/exe".into())) {
+        (Some(parent), Some(own)) => parent == own,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pythons_own_options_are_skipped() {
+        let operand = |words: &[&str]| {
+            let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            first_operand(&words).map(|at| String::from_utf8_lossy(words[at]).into_owned())
+        };
+        assert_eq!(operand(&["-I", "-c", "pass"]).as_deref(), Some("-c"));
+        assert_eq!(operand(&["-X", "utf8", "-Wd", "-sE", "-m", "json"]).as_deref(), Some("-m"));
+        assert_eq!(operand(&["--port", "1"]).as_deref(), Some("--port"));
+        assert_eq!(operand(&["-p", "-c"]).as_deref(), Some("-p"));
+        assert_eq!(operand(&["-I"]), None);
+    }
+
+    #[test]
+    fn only_multiprocessing_passes_a_locked_launcher() {
+        let passes = |code: &str| is_multiprocessing(Some(&code.as_bytes()));
+        assert!(passes(
+            "from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5, pipe_handle=7)"
+        ));
+        assert!(passes("from multiprocessing.resource_tracker import main;main(4)"));
+        assert!(!passes("from multiprocessing.resource_tracker import main;main(exit())"));
+        assert!(!passes("from multiprocessing.spawn import spawn_main; spawn_main(1); import os"));
+        assert!(!passes("print(1)"));
+    }
+}

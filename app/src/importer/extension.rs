@@ -1,0 +1,116 @@
+//! Extension modules out of the payload: through memory files, or beside the launcher.
+//!
+//! A memory file costs its size in memory that cannot be reclaimed, but needs no writable folder and
+//! no file beside the launcher. Libraries that a wheel brings are loaded first, in the order that the
+//! pipeline computed: the dynamic linker then finds them by their SONAME.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::sync::Mutex;
+
+use pyrmware_payload::{self as payload, Module, SIDECAR_DIR};
+
+use super::{intact, source};
+use crate::object::{Obj, Py, import, import_error};
+
+/// Payload path -> the path under which it was loaded: a module that is imported again must get the same one.
+static LOADED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
+/// `create_module` for an extension module.
+pub fn create(spec: &Obj, module: &Module<'_>) -> Py {
+    let (path, _memory) = match (module.sidecar, module.file) {
+        (true, _) => {
+            let folder = source().root.rsplit_once('/').map_or("", |(folder, _)| folder);
+            (format!("{folder}/{SIDECAR_DIR}/{}", module.filename), None)
+        }
+        (false, Some(file)) => {
+            for library in source().payload.libraries(module) {
+                preload(&library)?;
+            }
+            memory_path(&file)
+        }
+        (false, None) => {
+            return Err(import_error(&format!(
+                "the payload has no file for module {}",
+                module.name
+            )));
+        }
+    };
+    let origin = spec.attr("origin")?;
+    spec.set_attr("origin", &Obj::str(&path)?)?;
+    let created = import("_imp")?.attr("create_dynamic")?.call(&[spec]);
+    spec.set_attr("origin", &origin)?;
+    let created = created?;
+    // Single-phase modules are given the path that was opened.
+    let _ = created.set_attr("__file__", &origin);
+    Ok(created)
+}
+
+fn preload(library: &payload::File<'_>) -> Py<()> {
+    let (path, memory) = memory_path(library);
+    if memory.is_none() {
+        return Ok(()); // loaded before
+    }
+    let name = CString::new(path).map_err(|_| import_error("a path with a NUL"))?;
+    // SAFETY: loading a library runs its initialisers, as the dynamic linker would for DT_NEEDED.
+    unsafe {
+        if libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL).is_null() {
+            let why = CStr::from_ptr(libc::dlerror()).to_string_lossy().into_owned();
+            return Err(import_error(&format!("{}: {why}", library.path)));
+        }
+    }
+    Ok(())
+}
+
+/// The path under which the dynamic linker can open this file; with the open memory file when it is new.
+///
+/// The linker knows a library by the path it was opened with, and descriptors are reused: each path is
+/// made unlike all others by repeated `./`, so that the descriptor can be closed once the library is loaded.
+fn memory_path(file: &payload::File<'_>) -> (String, Option<File>) {
+    let mut loaded = LOADED.lock().unwrap_or_else(|poison| poison.into_inner());
+    if let Some(path) = loaded.get(file.path) {
+        return (path.clone(), None);
+    }
+    let memory = memory_file(file);
+    let path = format!("/proc/self/fd/{}{}", "./".repeat(loaded.len()), memory.as_raw_fd());
+    loaded.insert(file.path.to_owned(), path.clone());
+    (path, Some(memory))
+}
+
+/// A sealed copy in memory, close-on-exec.
+pub fn memory_file(file: &payload::File<'_>) -> File {
+    let bytes = intact(file.bytes());
+    let fault = |what: &str| -> ! {
+        let error = std::io::Error::last_os_error();
+        crate::log::fatal(
+            crate::log::EXIT_PAYLOAD,
+            &format!(
+                "{what} for {} failed: {error}; a kernel that refuses memory files needs [package.metadata.pyrmware.device] extensions = \"sidecar\"",
+                file.path
+            ),
+        )
+    };
+    let base = file.path.rsplit('/').next().unwrap_or(file.path);
+    let name = CString::new(base).unwrap_or_default();
+    // SAFETY: the name is a C string; a descriptor that is returned is ours.
+    let mut memory = unsafe {
+        let fd = libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING);
+        if fd < 0 {
+            fault("memfd_create")
+        }
+        File::from_raw_fd(fd)
+    };
+    if memory.write_all(bytes).is_err() {
+        fault("writing a memory file")
+    }
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
+    // SAFETY: plain system calls on a descriptor of ours; the seals and the offset are not essential.
+    unsafe {
+        libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, seals);
+        libc::lseek(memory.as_raw_fd(), 0, libc::SEEK_SET);
+    }
+    memory
+}

@@ -1,0 +1,220 @@
+//! The meta-path finder and loader: one object for every module of the payload.
+
+use std::sync::OnceLock;
+
+use pyo3_ffi as ffi;
+use pyrmware_payload::{Kind, Module};
+
+use super::{below_root, class, extension, first, intact, runtime, source};
+use crate::object::{Obj, Py, function, import, import_error, os_error};
+
+/// What every import needs, looked up once.
+struct Handles {
+    loader: Obj,
+    module_spec: Obj,
+    spec_keywords: Obj,
+    fix_filename: Obj,
+    exec: Obj,
+    run_without_frames: Obj,
+}
+
+static HANDLES: OnceLock<Handles> = OnceLock::new();
+
+fn handles() -> &'static Handles {
+    HANDLES.get().expect("set by install")
+}
+
+/// Makes the finder; it is also the loader of every module it finds.
+pub fn install(native: &Obj) -> Py {
+    let methods = [
+        ("find_spec", function!("find_spec", find_spec, native)?),
+        ("create_module", function!("create_module", create_module, native)?),
+        ("exec_module", function!("exec_module", exec_module, native)?),
+        ("load_module", function!("load_module", load_module, native)?),
+        ("get_code", function!("get_code", get_code, native)?),
+        ("get_source", function!("get_source", get_source, native)?),
+        ("get_data", function!("get_data", get_data, native)?),
+        ("get_filename", function!("get_filename", get_filename, native)?),
+        ("is_package", function!("is_package", is_package, native)?),
+        ("get_resource_reader", function!("get_resource_reader", get_resource_reader, native)?),
+        ("invalidate_caches", function!("invalidate_caches", invalidate_caches, native)?),
+        ("find_distributions", function!("find_distributions", find_distributions, native)?),
+    ];
+    let loader = class("PayloadImporter", &methods)?.call(&[])?;
+    let bootstrap = import("_frozen_importlib")?;
+    let handles = Handles {
+        module_spec: bootstrap.attr("ModuleSpec")?,
+        spec_keywords: Obj::tuple(&[&Obj::str("origin")?, &Obj::str("is_package")?])?,
+        fix_filename: import("_imp")?.attr("_fix_co_filename")?,
+        exec: import("builtins")?.attr("exec")?,
+        run_without_frames: bootstrap.attr("_call_with_frames_removed")?,
+        loader: loader.clone(),
+    };
+    let _ = HANDLES.set(handles);
+    native.set_attr("loader", &loader)?;
+    native.set_attr("spec_of", &function!("spec_of", spec_of, native)?)?;
+    native.set_attr("submodules", &function!("submodules", submodules, native)?)?;
+    Ok(loader)
+}
+
+/// `find_spec(name, path=None, target=None)`: a namespace package is left to the path hook, so that it may have portions elsewhere.
+fn find_spec(args: &[Obj]) -> Py {
+    let name = first(args)?;
+    match source().payload.module(name.to_str()?) {
+        Some(module) if module.kind != Kind::Namespace => spec(name, &module),
+        _ => Ok(Obj::none()),
+    }
+}
+
+fn spec(name: &Obj, module: &Module<'_>) -> Py {
+    let handles = handles();
+    let root = &source().root;
+    let origin = Obj::str(&format!("{root}/{}", module.filename))?;
+    let spec = handles.module_spec.call_with(
+        &[name, &handles.loader, &origin, &Obj::bool(module.package)?],
+        Some((&handles.spec_keywords, 2)),
+    )?;
+    spec.set_attr("_set_fileattr", &Obj::bool(true)?)?;
+    if module.kind == Kind::Bytecode {
+        // Else importlib computes a `__pycache__` path for every module.
+        spec.set_attr("_cached", &Obj::str(&format!("{root}/{}c", module.filename))?)?;
+    }
+    if module.package {
+        let folder = module.filename.rsplit_once('/').map_or("", |(folder, _)| folder);
+        spec.attr("submodule_search_locations")?.append(&Obj::str(&format!("{root}/{folder}"))?)?;
+    }
+    Ok(spec)
+}
+
+fn create_module(args: &[Obj]) -> Py {
+    let spec = first(args)?;
+    let name = spec.attr("name")?;
+    match source().payload.module(name.to_str()?) {
+        Some(module) if module.kind == Kind::Extension => extension::create(spec, &module),
+        _ => Ok(Obj::none()),
+    }
+}
+
+fn exec_module(args: &[Obj]) -> Py {
+    let module = first(args)?;
+    let spec = module.attr("__spec__")?;
+    let origin = spec.attr("origin")?;
+    let filename = below_root(origin.to_str()?).unwrap_or_default();
+    if !filename.ends_with(".py") {
+        return import("_imp")?.attr("exec_dynamic")?.call(&[module]);
+    }
+    if filename == "ssl.py" {
+        runtime("tls")?.attr("configure")?.call(&[])?;
+    }
+    let code = code(filename, &origin)?;
+    // By way of importlib, so that its frames are cut from tracebacks as usual.
+    let handles = handles();
+    handles.run_without_frames.call(&[&handles.exec, &code, &module.attr("__dict__")?])
+}
+
+fn load_module(args: &[Obj]) -> Py {
+    let shim = import("_frozen_importlib")?.attr("_load_module_shim")?;
+    shim.call(&[&handles().loader, first(args)?])
+}
+
+/// The code object of a source path below the virtual folder.
+fn code(filename: &str, origin: &Obj) -> Py {
+    let Some(file) = source().payload.file(&format!("{filename}c")) else {
+        return Err(import_error(&format!("the payload has no code for {filename}")));
+    };
+    const PYC_HEADER: usize = 16;
+    let bytes = intact(file.bytes()).get(PYC_HEADER..).unwrap_or_default();
+    // SAFETY: pointer and length describe the marshalled bytes, whose checksum was right.
+    let code = unsafe {
+        Obj::owned(ffi::PyMarshal_ReadObjectFromString(bytes.as_ptr().cast(), bytes.len() as _))?
+    };
+    handles().fix_filename.call(&[&code, origin])?;
+    Ok(code)
+}
+
+fn known(name: &Obj) -> Py<Module<'static>> {
+    let name = name.to_str()?;
+    source()
+        .payload
+        .module(name)
+        .ok_or_else(|| import_error(&format!("the payload has no module {name:?}")))
+}
+
+fn get_code(args: &[Obj]) -> Py {
+    let module = known(first(args)?)?;
+    match module.kind {
+        Kind::Bytecode => code(module.filename, &origin(&module)?),
+        _ => Ok(Obj::none()),
+    }
+}
+
+fn origin(module: &Module<'_>) -> Py {
+    Obj::str(&format!("{}/{}", source().root, module.filename))
+}
+
+/// The source, where the payload carries it or a `symbols` folder is at hand; else `None`.
+fn get_source(args: &[Obj]) -> Py {
+    let module = known(first(args)?)?;
+    match super::files::source_text(module.filename) {
+        Some(bytes) => import("_frozen_importlib_external")?
+            .attr("decode_source")?
+            .call(&[&Obj::bytes(&bytes)?]),
+        None => Ok(Obj::none()),
+    }
+}
+
+fn get_data(args: &[Obj]) -> Py {
+    let path = first(args)?;
+    match below_root(path.to_str()?).and_then(|path| source().payload.file(path)) {
+        Some(file) => Obj::bytes(intact(file.bytes())),
+        None => Err(os_error(libc::ENOENT, path)),
+    }
+}
+
+fn get_filename(args: &[Obj]) -> Py {
+    origin(&known(first(args)?)?)
+}
+
+fn is_package(args: &[Obj]) -> Py {
+    Obj::bool(known(first(args)?)?.package)
+}
+
+fn get_resource_reader(args: &[Obj]) -> Py {
+    let module = known(first(args)?)?;
+    if !module.package {
+        return Ok(Obj::none());
+    }
+    let folder = module.filename.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let folder = Obj::str(&format!("{}/{folder}", source().root))?;
+    runtime("resources")?.attr("Reader")?.call(&[&folder])
+}
+
+fn invalidate_caches(_: &[Obj]) -> Py {
+    Ok(Obj::none())
+}
+
+/// Distributions are found by `importlib.metadata` itself, on the virtual folder in `sys.path`.
+fn find_distributions(_: &[Obj]) -> Py {
+    Obj::tuple(&[])
+}
+
+/// `spec_of(name, tail_path)`: for the path hook: the spec of the module at this place below the virtual folder
+/// (dotted), under the name that was asked for; `False` for a namespace package, `None` for nothing.
+fn spec_of(args: &[Obj]) -> Py {
+    let [name, place, ..] = args else { return Err(import_error("spec_of takes two arguments")) };
+    match source().payload.module(place.to_str()?) {
+        None => Ok(Obj::none()),
+        Some(module) if module.kind == Kind::Namespace => Obj::bool(false),
+        Some(module) => spec(name, &module),
+    }
+}
+
+/// `submodules(package)`: [(name's last part, whether it is a package)], sorted.
+fn submodules(args: &[Obj]) -> Py {
+    let list = Obj::list(&[])?;
+    for module in source().payload.submodules(first(args)?.to_str()?) {
+        let tail = module.name.rsplit('.').next().unwrap_or(module.name);
+        list.append(&Obj::tuple(&[&Obj::str(tail)?, &Obj::bool(module.package)?])?)?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,121 @@
+//! Imports out of the payload: a meta-path finder for modules, a path hook and a read-only virtual
+//! folder below the launcher's path for everything that asks for files.
+//!
+//! The hot path (find a module, run its code) is here in Rust. What is asked for rarely (resources,
+//! folder listings, messages about pruned modules) is Python in `python/_pyrmware_runtime`, packed
+//! like every other module and imported when it is first needed. Metadata, `pkgutil`, `pathlib` and
+//! the like need no code of their own: they work on the virtual folder.
+
+mod extension;
+mod files;
+mod finder;
+
+use std::sync::OnceLock;
+
+use pyrmware_payload::{Fault, Payload};
+
+use crate::log;
+use crate::object::{Obj, Py, function, import};
+
+/// What the importer works with; set once, before Python starts.
+struct Source {
+    payload: Payload<'static>,
+    /// The launcher's absolute path: the virtual folder.
+    root: String,
+    /// Tell on stderr which pruned modules are asked for.
+    report_pruned: bool,
+    /// Folder of sources for tracebacks.
+    symbols: Option<std::path::PathBuf>,
+}
+
+static SOURCE: OnceLock<Source> = OnceLock::new();
+
+fn source() -> &'static Source {
+    SOURCE.get().expect("the importer is installed before Python runs")
+}
+
+/// Where the importer takes its modules from, and what it tells.
+pub struct Options {
+    /// Tell on stderr which pruned modules are asked for.
+    pub report_pruned: bool,
+    /// Folder of sources for tracebacks.
+    pub symbols: Option<std::path::PathBuf>,
+}
+
+/// Names the payload and the virtual folder. Called once, before Python starts.
+pub fn prepare(payload: Payload<'static>, root: String, options: Options) {
+    let Options { report_pruned, symbols } = options;
+    let _ = SOURCE.set(Source { payload, root, report_pruned, symbols });
+}
+
+/// First phase: the interpreter's core runs, nothing but built-in and frozen modules was imported.
+pub fn install() -> Py<()> {
+    let sys = import("sys")?;
+    let modules = sys.attr("modules")?;
+    let native = sys.attr("__class__")?.call(&[&Obj::str("_pyrmware")?])?;
+    modules.set_item("_pyrmware", &native)?;
+
+    files::install(&native)?;
+    let finder = finder::install(&native)?;
+    sys.attr("meta_path")?.insert(0, &finder)
+}
+
+/// Second phase: `importlib` is complete; the virtual folder gets its path hook, pruned modules their last finder.
+pub fn complete() -> Py<()> {
+    let native = import("_pyrmware")?;
+    let sys = import("sys")?;
+    sys.attr("path_hooks")?.insert(0, &function!("path_hook", path_hook, &native)?)?;
+    let class =
+        class("PrunedFinder", &[("find_spec", function!("find_spec", find_pruned, &native)?)])?;
+    sys.attr("meta_path")?.append(&class.call(&[])?)
+}
+
+/// A class whose methods are functions of ours: they are not bound, so they take no `self`.
+fn class(name: &str, methods: &[(&str, Obj)]) -> Py {
+    let namespace = Obj::dict()?;
+    namespace.set_item("__module__", &Obj::str("_pyrmware")?)?;
+    for (name, method) in methods {
+        namespace.set_item(name, method)?;
+    }
+    let kind = import("builtins")?.attr("type")?;
+    kind.call(&[&Obj::str(name)?, &Obj::tuple(&[])?, &namespace])
+}
+
+/// The Python half's module `name`.
+fn runtime(name: &str) -> Py {
+    import(&format!("_pyrmware_runtime.{name}"))
+}
+
+fn path_hook(args: &[Obj]) -> Py {
+    runtime("finder")?.attr("path_hook")?.call(&[first(args)?])
+}
+
+fn find_pruned(args: &[Obj]) -> Py {
+    let name = first(args)?;
+    match source().payload.pruned(name.to_str()?) {
+        None => Ok(Obj::none()),
+        Some(reason) => {
+            if source().report_pruned {
+                log::line(
+                    log::Priority::Warning,
+                    &format!("pruned module asked for: {}", name.to_str()?),
+                );
+            }
+            runtime("pruned")?.attr("find_spec")?.call(&[name, &Obj::str(reason)?])
+        }
+    }
+}
+
+fn first(args: &[Obj]) -> Py<&Obj> {
+    args.first().ok_or_else(|| crate::object::type_error("missing argument"))
+}
+
+/// A damaged payload is not an ImportError: an application that catches those must not run on with half of its code.
+fn intact<T>(result: Result<T, Fault>) -> T {
+    result.unwrap_or_else(|fault| log::fatal(log::EXIT_PAYLOAD, &fault.to_string()))
+}
+
+/// The path below the launcher's virtual folder; none for every other path.
+fn below_root(path: &str) -> Option<&str> {
+    path.strip_prefix(source().root.as_str())?.strip_prefix('/')
+}

@@ -1,0 +1,46 @@
+"""`importlib.resources` for packages of the payload."""
+
+import contextlib
+import os
+import pathlib
+
+import _pyrmware
+
+from . import files
+
+try:
+    from importlib.resources import abc, as_file
+except ImportError:  # up to 3.10
+    from importlib import abc
+    from importlib.resources import as_file
+
+
+class PayloadPath(type(pathlib.Path())):
+    """A path below the launcher. It does everything that a `pathlib.Path` does, save writing."""
+
+
+@as_file.register(PayloadPath)
+@contextlib.contextmanager
+def _(path):
+    """A path that C code and other processes can open while the context lasts: a memory file of this process.
+
+    A folder has no such path: it is given as it is, for Python code to walk through.
+    """
+    descriptor = None if path.is_dir() else _pyrmware.memory_file(files.relative(path))
+    if descriptor is None:
+        yield path
+        return
+    try:
+        yield pathlib.Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+class Reader(abc.TraversableResources):
+    """What `get_resource_reader` gives."""
+
+    def __init__(self, folder):
+        self._folder = PayloadPath(folder)
+
+    def files(self):
+        return self._folder

@@ -1,0 +1,123 @@
+//! Running Python code as the main program, and ending as `python3` ends.
+
+use pyo3_ffi as ffi;
+use pyrmware_payload::Entry;
+
+use crate::log::EXIT_PAYLOAD;
+use crate::object::{Obj, Py, Raised, import};
+
+/// What `python3` returns when the standard streams cannot be flushed at the end.
+const EXIT_FINALIZE: i32 = 120;
+
+/// Acts as `python3` on the arguments.
+pub fn interpreter() -> i32 {
+    // SAFETY: Python is initialised; this ends it.
+    unsafe { ffi::Py_RunMain() }
+}
+
+/// Runs the application.
+pub fn application(entry: &Entry) -> i32 {
+    end(started(entry))
+}
+
+/// Finds the entry's code without running it.
+pub fn check(entry: &Entry) -> i32 {
+    let found = main_module(entry.module()).and_then(|name| {
+        let loader = import("_pyrmware")?.attr("loader")?;
+        loader.attr("get_code")?.call(&[&Obj::str(&name)?])
+    });
+    match end(found.map(drop)) {
+        0 => 0,
+        _ => EXIT_PAYLOAD,
+    }
+}
+
+fn started(entry: &Entry) -> Py<()> {
+    quit_and_exit()?;
+    match entry {
+        Entry::Module(module) => run_module(module),
+        Entry::Function { module, function } => {
+            let mut target = import(module)?;
+            for name in function.split('.') {
+                target = target.attr(name)?;
+            }
+            let status = target.call(&[])?;
+            // As a console script does: `sys.exit(function())`.
+            Err(system_exit(&status))
+        }
+    }
+}
+
+fn system_exit(status: &Obj) -> Raised {
+    // SAFETY: the exception's type is a live static, the value a live object.
+    unsafe { ffi::PyErr_SetObject(ffi::PyExc_SystemExit, status.as_ptr()) };
+    Raised
+}
+
+/// `exit` and `quit`, which `site` would have put there.
+fn quit_and_exit() -> Py<()> {
+    let quitter = import("_sitebuiltins")?.attr("Quitter")?;
+    let builtins = import("builtins")?;
+    for name in ["quit", "exit"] {
+        let eof = Obj::str("Ctrl-D (i.e. EOF)")?;
+        builtins.set_attr(name, &quitter.call(&[&Obj::str(name)?, &eof])?)?;
+    }
+    Ok(())
+}
+
+/// The module that runs for `name`: a package's is its `__main__`. Parents are imported, as `python -m` does.
+fn main_module(name: &str) -> Py<String> {
+    let native = import("_pyrmware")?;
+    let is_package = native.attr("loader")?.attr("is_package")?.call(&[&Obj::str(name)?])?;
+    let name =
+        if is_package.is(&Obj::bool(true)?) { format!("{name}.__main__") } else { name.to_owned() };
+    if let Some((parent, _)) = name.rsplit_once('.') {
+        import(parent)?;
+    }
+    Ok(name)
+}
+
+/// What `runpy.run_module(alter_sys=True)` does for `python -m`, without importing `runpy` and what it
+/// imports; `sys.argv[0]` stays what the launcher was called.
+fn run_module(name: &str) -> Py<()> {
+    let name = Obj::str(&main_module(name)?)?;
+    let loader = import("_pyrmware")?.attr("loader")?;
+    let spec = loader.attr("find_spec")?.call(&[&name])?;
+    let code = loader.attr("get_code")?.call(&[&name])?;
+    let globals = import("__main__")?.attr("__dict__")?;
+    globals.set_item("__name__", &Obj::str("__main__")?)?;
+    globals.set_item("__file__", &spec.attr("origin")?)?;
+    globals.set_item("__cached__", &spec.attr("cached")?)?;
+    globals.set_item("__doc__", &Obj::none())?;
+    globals.set_item("__loader__", &loader)?;
+    globals.set_item("__package__", &spec.attr("parent")?)?;
+    globals.set_item("__spec__", &spec)?;
+    // SAFETY: code and dictionary are live; a value that is no code object gives SystemError.
+    let result = unsafe {
+        Obj::owned(ffi::PyEval_EvalCode(code.as_ptr(), globals.as_ptr(), globals.as_ptr()))
+    };
+    result.map(drop)
+}
+
+/// Prints what was raised, ends Python; gives the exit code. `SystemExit` ends the process in here.
+fn end(result: Py<()>) -> i32 {
+    // SAFETY: Python is initialised and is not used after this.
+    unsafe {
+        let mut code = 0;
+        let mut interrupted = false;
+        if let Err(Raised) = result {
+            code = 1;
+            interrupted = ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyboardInterrupt) != 0;
+            ffi::PyErr_Print();
+        }
+        if ffi::Py_FinalizeEx() < 0 {
+            code = EXIT_FINALIZE;
+        }
+        if interrupted {
+            // So that the parent (a shell) sees that it was the signal.
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            libc::kill(libc::getpid(), libc::SIGINT);
+        }
+        code
+    }
+}

@@ -1,0 +1,69 @@
+//! CPython inside the launcher: configured, started in two phases, run, ended.
+
+mod config;
+mod main;
+
+use pyo3_ffi as ffi;
+
+use crate::action::{Action, Run};
+use crate::importer;
+use crate::log::{self, EXIT_PAYLOAD, EXIT_PYTHON};
+use crate::object::Py;
+
+/// Version of the libpython that is linked: ("3.11", "3.11.2").
+pub fn version() -> (&'static str, &'static str) {
+    // SAFETY: a static string of libpython, valid before initialisation.
+    let text = unsafe { std::ffi::CStr::from_ptr(ffi::Py_GetVersion()) };
+    let full = text.to_str().unwrap_or_default().split(' ').next().unwrap_or_default();
+    let minor_end = full.match_indices('.').nth(1).map_or(full.len(), |(at, _)| at);
+    (&full[..minor_end], full)
+}
+
+/// Starts Python, runs, ends Python; gives the exit code.
+pub fn run(action: Action) -> i32 {
+    if let Err(failure) = config::initialize_core(&action) {
+        return failure.report();
+    }
+    let Action { payload, executable, magic, run, report_pruned, symbols, .. } = action;
+    importer::prepare(payload, executable, importer::Options { report_pruned, symbols });
+    check_magic(magic);
+    started(importer::install());
+    if let Err(failure) = config::initialize_main() {
+        return failure.report();
+    }
+    started(importer::complete());
+    match run {
+        Run::Interpreter => main::interpreter(),
+        Run::Application(entry) => main::application(&entry),
+        Run::Check(entry) => main::check(&entry),
+    }
+}
+
+/// The importer itself must come up; without it there is no Python to print a traceback with.
+fn started(result: Py<()>) {
+    if result.is_err() {
+        // SAFETY: an exception is set.
+        unsafe { ffi::PyErr_Print() };
+        log::fatal(EXIT_PYTHON, "Python could not start: the importer failed (see above)");
+    }
+}
+
+fn check_magic(wanted: i64) {
+    let found = crate::object::import("_frozen_importlib_external")
+        .and_then(|external| external.attr("_RAW_MAGIC_NUMBER"))
+        .map(|magic| {
+            // SAFETY: a live object; something else than an int gives -1.
+            unsafe { ffi::PyLong_AsLongLong(magic.as_ptr()) & 0xffff }
+        });
+    match found {
+        Ok(found) if found == wanted => {}
+        Ok(found) => log::fatal(
+            EXIT_PAYLOAD,
+            &format!(
+                "the payload's bytecode has magic number {wanted}, Python {} has {found}",
+                version().1
+            ),
+        ),
+        Err(_) => started(Err(crate::object::Raised)),
+    }
+}

@@ -1,0 +1,339 @@
+//! Python objects as safe values: the C API that the launcher needs, behind an owned reference.
+//!
+//! Everything here is called with the GIL held: the launcher has one native thread of its own and
+//! enters Rust from Python only through [`function`]. An error is [`Raised`]: the exception is set in
+//! the interpreter, as CPython itself does it.
+
+use std::ffi::{CStr, CString, c_int};
+use std::ptr::{self, NonNull};
+
+use pyo3_ffi as ffi;
+
+/// An owned reference to a Python object.
+#[repr(transparent)]
+pub struct Obj(NonNull<ffi::PyObject>);
+
+// SAFETY: reference counts are only touched with the GIL held (see the module's text), which orders all accesses.
+unsafe impl Send for Obj {}
+// SAFETY: as above.
+unsafe impl Sync for Obj {}
+
+/// A Python exception is set.
+#[derive(Debug)]
+pub struct Raised;
+
+/// A value, or a Python exception that is set.
+pub type Py<T = Obj> = Result<T, Raised>;
+
+impl Drop for Obj {
+    fn drop(&mut self) {
+        // SAFETY: we own one reference.
+        unsafe { ffi::Py_DECREF(self.0.as_ptr()) }
+    }
+}
+
+impl Clone for Obj {
+    fn clone(&self) -> Obj {
+        // SAFETY: the pointer is a live object.
+        unsafe { ffi::Py_INCREF(self.0.as_ptr()) };
+        Obj(self.0)
+    }
+}
+
+impl Obj {
+    /// Takes over a new reference as the C API returns it; null means that an exception is set.
+    ///
+    /// # Safety
+    /// `ptr` is null with an exception set, or a new reference.
+    pub unsafe fn owned(ptr: *mut ffi::PyObject) -> Py {
+        NonNull::new(ptr).map(Obj).ok_or(Raised)
+    }
+
+    /// A new reference to a borrowed object.
+    ///
+    /// # Safety
+    /// As [`Obj::owned`], but the reference stays with its owner.
+    pub unsafe fn borrowed(ptr: *mut ffi::PyObject) -> Py {
+        let ptr = NonNull::new(ptr).ok_or(Raised)?;
+        // SAFETY: the caller says that the object is live.
+        unsafe { ffi::Py_INCREF(ptr.as_ptr()) };
+        Ok(Obj(ptr))
+    }
+
+    /// The raw pointer, still owned by `self`.
+    pub fn as_ptr(&self) -> *mut ffi::PyObject {
+        self.0.as_ptr()
+    }
+
+    /// Gives the reference away.
+    pub fn into_ptr(self) -> *mut ffi::PyObject {
+        let ptr = self.0.as_ptr();
+        std::mem::forget(self);
+        ptr
+    }
+
+    /// `None`.
+    pub fn none() -> Obj {
+        // SAFETY: `None` lives for ever.
+        let none = unsafe { Obj::borrowed(ffi::Py_None()) };
+        none.unwrap_or_else(|Raised| unreachable!("None is never null"))
+    }
+
+    /// A `bool`.
+    pub fn bool(value: bool) -> Py {
+        // SAFETY: returns a new reference.
+        unsafe { Obj::owned(ffi::PyBool_FromLong(value.into())) }
+    }
+
+    /// An `int`.
+    pub fn int(value: i64) -> Py {
+        // SAFETY: returns a new reference or null with an exception.
+        unsafe { Obj::owned(ffi::PyLong_FromLongLong(value)) }
+    }
+
+    /// A `str`.
+    pub fn str(value: &str) -> Py {
+        // SAFETY: pointer and length describe `value`.
+        unsafe {
+            Obj::owned(ffi::PyUnicode_FromStringAndSize(value.as_ptr().cast(), value.len() as _))
+        }
+    }
+
+    /// A `bytes`.
+    pub fn bytes(value: &[u8]) -> Py {
+        // SAFETY: pointer and length describe `value`.
+        unsafe {
+            Obj::owned(ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), value.len() as _))
+        }
+    }
+
+    /// A `tuple`.
+    pub fn tuple(items: &[&Obj]) -> Py {
+        // SAFETY: each slot is set once, with a reference of its own.
+        unsafe {
+            let tuple = Obj::owned(ffi::PyTuple_New(items.len() as _))?;
+            for (i, item) in items.iter().enumerate() {
+                ffi::PyTuple_SetItem(tuple.as_ptr(), i as _, (*item).clone().into_ptr());
+            }
+            Ok(tuple)
+        }
+    }
+
+    /// A `list`.
+    pub fn list(items: &[&Obj]) -> Py {
+        // SAFETY: a new list; appending takes its own references.
+        let list = unsafe { Obj::owned(ffi::PyList_New(0))? };
+        for item in items {
+            list.append(item)?;
+        }
+        Ok(list)
+    }
+
+    /// A `dict`.
+    pub fn dict() -> Py {
+        // SAFETY: returns a new reference or null with an exception.
+        unsafe { Obj::owned(ffi::PyDict_New()) }
+    }
+
+    /// `list.append`.
+    pub fn append(&self, item: &Obj) -> Py<()> {
+        // SAFETY: both are live; a non-list gives SystemError.
+        check(unsafe { ffi::PyList_Append(self.as_ptr(), item.as_ptr()) })
+    }
+
+    /// `list.insert`.
+    pub fn insert(&self, index: isize, item: &Obj) -> Py<()> {
+        // SAFETY: as above.
+        check(unsafe { ffi::PyList_Insert(self.as_ptr(), index, item.as_ptr()) })
+    }
+
+    /// `dict[key] = value`.
+    pub fn set_item(&self, key: &str, value: &Obj) -> Py<()> {
+        let key = Obj::str(key)?;
+        // SAFETY: all are live; a non-dict gives SystemError.
+        check(unsafe { ffi::PyDict_SetItem(self.as_ptr(), key.as_ptr(), value.as_ptr()) })
+    }
+
+    /// `object.name`.
+    pub fn attr(&self, name: &str) -> Py {
+        let name = Obj::str(name)?;
+        // SAFETY: both are live.
+        unsafe { Obj::owned(ffi::PyObject_GetAttr(self.as_ptr(), name.as_ptr())) }
+    }
+
+    /// `object.name = value`.
+    pub fn set_attr(&self, name: &str, value: &Obj) -> Py<()> {
+        let name = Obj::str(name)?;
+        // SAFETY: all are live.
+        check(unsafe { ffi::PyObject_SetAttr(self.as_ptr(), name.as_ptr(), value.as_ptr()) })
+    }
+
+    /// Calls with positional arguments.
+    pub fn call(&self, args: &[&Obj]) -> Py {
+        self.call_with(args, None)
+    }
+
+    /// Calls; the last arguments are passed by the names in `names`, a tuple of `str`.
+    pub fn call_with(&self, args: &[&Obj], names: Option<(&Obj, usize)>) -> Py {
+        const MOST: usize = 8;
+        assert!(args.len() <= MOST, "more arguments than any call of the launcher has");
+        let mut pointers = [ptr::null_mut(); MOST];
+        for (slot, arg) in pointers.iter_mut().zip(args) {
+            *slot = arg.as_ptr();
+        }
+        let (names, count) = match names {
+            Some((names, count)) => (names.as_ptr(), count),
+            None => (ptr::null_mut(), 0),
+        };
+        // SAFETY: the array holds as many live objects as counted.
+        unsafe {
+            Obj::owned(ffi::PyObject_Vectorcall(
+                self.as_ptr(),
+                pointers.as_ptr(),
+                args.len() - count,
+                names,
+            ))
+        }
+    }
+
+    /// The text of a `str`; TypeError for anything else.
+    pub fn to_str(&self) -> Py<&str> {
+        let mut size = 0;
+        // SAFETY: the buffer belongs to the object and lives as long as it.
+        unsafe {
+            let text = ffi::PyUnicode_AsUTF8AndSize(self.as_ptr(), &mut size);
+            if text.is_null() {
+                return Err(Raised);
+            }
+            let bytes = std::slice::from_raw_parts(text.cast::<u8>(), size as usize);
+            Ok(std::str::from_utf8_unchecked(bytes))
+        }
+    }
+
+    /// Whether the object is this very one.
+    pub fn is(&self, other: &Obj) -> bool {
+        self.0 == other.0
+    }
+}
+
+fn check(status: c_int) -> Py<()> {
+    if status < 0 { Err(Raised) } else { Ok(()) }
+}
+
+/// `import name`, giving the module of that very name.
+pub fn import(name: &str) -> Py {
+    let name = CString::new(name).map_err(|_| type_error("module name with a NUL"))?;
+    // SAFETY: the name is a C string.
+    unsafe { Obj::owned(ffi::PyImport_ImportModule(name.as_ptr())) }
+}
+
+/// Sets a TypeError.
+pub fn type_error(message: &str) -> Raised {
+    // SAFETY: the exception's type is a live static of libpython.
+    raise(unsafe { ffi::PyExc_TypeError }, message)
+}
+
+/// Sets an ImportError.
+pub fn import_error(message: &str) -> Raised {
+    // SAFETY: as above.
+    raise(unsafe { ffi::PyExc_ImportError }, message)
+}
+
+/// Sets an OSError with this `errno`, as the C library would.
+pub fn os_error(errno: i32, path: &Obj) -> Raised {
+    if let Ok(errno) = Obj::int(errno.into()) {
+        // SAFETY: errno's text is a C string; the exception is created from a live tuple.
+        unsafe {
+            let text = CStr::from_ptr(libc::strerror(ffi::PyLong_AsLong(errno.as_ptr()) as c_int));
+            if let Ok(text) = Obj::str(&text.to_string_lossy())
+                && let Ok(args) = Obj::tuple(&[&errno, &text, path])
+            {
+                ffi::PyErr_SetObject(ffi::PyExc_OSError, args.as_ptr());
+            }
+        }
+    }
+    Raised
+}
+
+fn raise(kind: *mut ffi::PyObject, message: &str) -> Raised {
+    if let Ok(message) = Obj::str(message) {
+        // SAFETY: both are live.
+        unsafe { ffi::PyErr_SetObject(kind, message.as_ptr()) };
+    }
+    Raised
+}
+
+/// A function of the launcher that Python calls. Arguments passed by name follow the positional ones.
+pub type Function = fn(&[Obj]) -> Py;
+
+/// Calls `function` with the arguments of a `METH_FASTCALL | METH_KEYWORDS` call.
+///
+/// # Safety
+/// The arguments are those that the interpreter passed.
+pub unsafe fn enter(
+    function: Function,
+    args: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: `Obj` is a transparent non-null pointer, and the interpreter keeps the arguments alive during the call.
+    let args = unsafe { arguments(args, positional, names) };
+    match function(args) {
+        Ok(value) => value.into_ptr(),
+        Err(Raised) => ptr::null_mut(),
+    }
+}
+
+/// The arguments of a vector call as a slice, borrowed.
+///
+/// # Safety
+/// As [`enter`].
+pub unsafe fn arguments<'a>(
+    args: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> &'a [Obj] {
+    if args.is_null() {
+        return &[];
+    }
+    // SAFETY: the interpreter passes `positional` arguments and one for each name.
+    unsafe {
+        let named = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
+        std::slice::from_raw_parts(args.cast::<Obj>(), (positional + named) as usize)
+    }
+}
+
+/// Makes a [`Function`] into a Python function: `function!("name", rust_function, module)`.
+macro_rules! function {
+    ($name:literal, $function:expr, $module:expr) => {{
+        unsafe extern "C" fn raw(
+            _self: *mut pyo3_ffi::PyObject,
+            args: *const *mut pyo3_ffi::PyObject,
+            positional: pyo3_ffi::Py_ssize_t,
+            names: *mut pyo3_ffi::PyObject,
+        ) -> *mut pyo3_ffi::PyObject {
+            // SAFETY: called by the interpreter with the convention of METH_FASTCALL | METH_KEYWORDS.
+            unsafe { $crate::object::enter($function, args, positional, names) }
+        }
+        $crate::object::builtin(concat!($name, "\0"), None, raw, $module)
+    }};
+}
+pub(crate) use function;
+
+/// A Python function over a raw entry point. `name` ends with a NUL; `doc` is the docstring's C string.
+pub fn builtin(
+    name: &'static str,
+    doc: Option<&'static CStr>,
+    raw: ffi::PyCFunctionFastWithKeywords,
+    module: &Obj,
+) -> Py {
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: name.as_ptr().cast(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: raw },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: doc.map_or(ptr::null(), CStr::as_ptr),
+    }));
+    let module_name = module.attr("__name__")?;
+    // SAFETY: the definition lives for ever; module and name are live.
+    unsafe { Obj::owned(ffi::PyCFunction_NewEx(definition, module.as_ptr(), module_name.as_ptr())) }
+}
