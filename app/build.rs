@@ -13,6 +13,7 @@ use std::fs;
 use std::path::PathBuf;
 
 fn main() {
+    pyo3_build_config::use_pyo3_cfgs();
     payload();
     match env_path("PYRMWARE_LINK") {
         Some(arguments) => link_as_told(&arguments),
