@@ -4,6 +4,7 @@
 
 pub mod collect;
 pub mod compile;
+mod folder;
 pub mod link;
 pub mod pack;
 pub mod protect;
@@ -13,15 +14,27 @@ pub mod resolve;
 pub mod scan;
 pub mod verify;
 
+use std::fmt::Display;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
+use serde_json::json;
 
 use crate::config::{Config, Flags};
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
+use folder::Folder;
+use link::Image;
+use resolve::Plan;
 
 /// Build the launcher and its image folder
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask dist
+  cargo xtask dist --project tests/apps/hello --python /usr --out /tmp/hello
+  launcher=$(cargo xtask dist -q)          the launcher's path is all that goes to stdout")]
 pub struct Args {
     #[command(flatten)]
     flags: Flags,
@@ -34,10 +47,7 @@ impl Args {
     /// What a stage has to say.
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let outcome = run(Config::load(&self.flags)?, ui)?;
-        ui.result(
-            outcome.launcher.display(),
-            serde_json::json!({"reason": "image", "launcher": outcome.launcher}),
-        )?;
+        ui.result(outcome.launcher.display(), outcome.event())?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -45,25 +55,121 @@ impl Args {
 /// A finished image folder.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The launcher, absolute.
-    pub launcher: std::path::PathBuf,
+    /// The image folder, absolute.
+    pub folder: PathBuf,
+    /// The launcher in it, absolute.
+    pub launcher: PathBuf,
+    /// The launcher's size in bytes.
+    pub bytes: u64,
+    /// The launcher's SHA-256, lower-case hex.
+    pub sha256: String,
 }
 
-/// Runs every stage.
+/// Runs every stage. The image folder is replaced at the end, or not at all.
 ///
 /// # Errors
 /// What a stage has to say.
 pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
-    let plan = resolve::run(config)?;
-    let stage_dir = plan.config.out.with_extension("new");
-    std::fs::create_dir_all(&stage_dir).context("cannot stage")?;
-    let image = collect::run(&plan)
-        .and_then(|tree| scan::run(&plan, tree))
-        .and_then(|graph| prune::run(&plan, graph))
-        .and_then(|kept| compile::run(&plan, kept))
-        .and_then(|compiled| protect::run(&plan, compiled))
-        .and_then(|sealed| pack::run(&plan, sealed))
-        .and_then(|packed| link::run(&plan, packed, &stage_dir))?;
-    ui.status("Finished", &plan.config.project.name);
-    Ok(Outcome { launcher: image.launcher })
+    let folder = Folder::lock(&config.paths.locks(), &config.out, |path| {
+        ui.status("Blocking", format_args!("waiting for another dist of {}", path.display()));
+    })?;
+    let mut log = Log::new(ui);
+    let app = format!("{} {}", config.project.name, config.project.version);
+    let plan = log.stage("resolve", "Resolving", &app, || resolve::run(config))?;
+    plan.notes.iter().for_each(|note| ui.note(note));
+
+    let python = format!("{app}, its dependencies, Python {}", plan.interpreter.full_version);
+    let tree = log.stage("collect", "Collecting", python, || collect::run(&plan))?;
+    let found = modules(tree.modules.len());
+    let graph = log.stage("scan", "Scanning", &found, || scan::run(&plan, tree))?;
+    let kept = log.stage("prune", "Pruning", found, || prune::run(&plan, graph))?;
+    let ships = modules(kept.graph.tree.modules.len());
+    let compiled = log.stage("compile", "Compiling", &ships, || compile::run(&plan, kept))?;
+    let fresh = format!("{ships}, {} of them newly compiled", compiled.fresh);
+    let sealed = log.stage("protect", "Protecting", fresh, || protect::run(&plan, compiled))?;
+    let packed = log.stage("pack", "Packing", &ships, || pack::run(&plan, sealed))?;
+    let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
+    let image = log.stage("link", "Linking", what, || link::run(&plan, packed, folder.aside()))?;
+    check_budget(&plan, &image)?;
+    let how = verify::describe(&plan);
+    let image = log.stage("verify", "Verifying", how, || verify::run(&plan, image))?;
+    image.warnings.iter().for_each(|warning| ui.warning(warning));
+    let record = log.record;
+    report::run(&plan, &image, &record)?;
+    folder.publish()?;
+
+    let took = ui::seconds(record.since.elapsed());
+    let size = ui::bytes(image.bytes);
+    ui.status("Finished", format_args!("{app} for {}: {size}, {ships}, in {took}", plan.target));
+    Ok(Outcome {
+        launcher: plan.config.out.join(&plan.config.project.name),
+        folder: plan.config.out,
+        bytes: image.bytes,
+        sha256: image.sha256,
+    })
+}
+
+impl Outcome {
+    /// As `--message-format json` tells it.
+    fn event(&self) -> serde_json::Value {
+        json!({
+            "reason": "image",
+            "launcher": self.launcher,
+            "folder": self.folder,
+            "report": self.folder.join(report::JSON),
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+        })
+    }
+}
+
+/// What happened during a run, for the report.
+#[derive(Debug)]
+pub struct Record {
+    /// When the run began.
+    pub since: Instant,
+    /// The stages that are done, in order, with the time that they took.
+    pub stages: Vec<(&'static str, Duration)>,
+}
+
+/// Tells the user what runs and remembers how long it took.
+struct Log<'a> {
+    ui: &'a Ui,
+    record: Record,
+}
+
+impl<'a> Log<'a> {
+    fn new(ui: &'a Ui) -> Self {
+        Log { ui, record: Record { since: Instant::now(), stages: Vec::new() } }
+    }
+
+    fn stage<T>(
+        &mut self,
+        name: &'static str,
+        verb: &str,
+        text: impl Display,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let stage = self.ui.stage(name, verb, text);
+        let result = work()?;
+        self.record.stages.push((name, stage.finish()));
+        Ok(result)
+    }
+}
+
+fn modules(count: usize) -> String {
+    format!("{count} module{}", if count == 1 { "" } else { "s" })
+}
+
+fn check_budget(plan: &Plan, image: &Image) -> Result<()> {
+    match plan.config.project.size_budget {
+        Some(budget) if image.bytes > budget => bail!(
+            "the launcher has {} ({} bytes), more than the {} ({budget} bytes) of size in \
+             [tool.pyrmware.budget]; report.html of the last image shows what is large",
+            ui::bytes(image.bytes),
+            image.bytes,
+            ui::bytes(budget),
+        ),
+        _ => Ok(()),
+    }
 }
