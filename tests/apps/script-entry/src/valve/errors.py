@@ -1,0 +1,3 @@
+class Refused(Exception):
+    def __init__(self, name, value):
+        super().__init__(f"{name} refuses {value}")

@@ -1,0 +1,1 @@
+"""A panel for a device, as a small Flask application."""
