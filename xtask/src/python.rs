@@ -1,7 +1,22 @@
 //! The only place that starts Python: finds interpreters, reads what they are, runs workers in them.
 
+mod choose;
+mod libpython;
+pub mod marker;
+mod probe;
+mod pyo3;
+pub mod remedy;
+pub mod version;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+pub use choose::{Choice, candidates, choose, host_tool_python};
+pub use libpython::missing_libraries;
+use version::Version;
 
 /// A CPython prefix: what a launcher embeds.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -18,7 +33,7 @@ pub struct Interpreter {
     pub magic: u16,
     /// Folder of the standard library.
     pub stdlib: PathBuf,
-    /// Folder of its extension modules, `lib-dynload`.
+    /// Folder of its extension modules, `lib-dynload`; need not exist where all of them are built in.
     pub dynload: PathBuf,
     /// `EXT_SUFFIX`: ".cpython-311-x86_64-linux-gnu.so".
     pub ext_suffix: String,
@@ -30,6 +45,8 @@ pub struct Interpreter {
     pub libraries: Libraries,
     /// Every `sysconfig` variable that a later stage asked for.
     pub sysconfig: BTreeMap<String, String>,
+    /// The environment of PEP 508 markers: "sys_platform" -> "linux".
+    pub markers: BTreeMap<String, String>,
 }
 
 /// The libpythons of a prefix.
@@ -43,4 +60,83 @@ pub struct Libraries {
     pub shared: Option<PathBuf>,
     /// Libraries that a static libpython needs: "expat", "z", "m", "dl".
     pub link: Vec<String>,
+    /// Archives that cannot be linked, each with the reason, one clause.
+    pub unusable: Vec<String>,
+    /// Folders that were looked through.
+    pub searched: Vec<PathBuf>,
+}
+
+impl Libraries {
+    /// Whether there is none that can be linked.
+    pub fn is_empty(&self) -> bool {
+        self.static_pic.is_none() && self.static_fixed.is_none() && self.shared.is_none()
+    }
+}
+
+impl Interpreter {
+    /// The interpreter at `path`: a prefix, a program, or a virtual environment (then the one it was made from).
+    pub fn at(path: &Path) -> Result<Self> {
+        let program = program_of(path)?;
+        probe::read(&program)
+    }
+
+    /// "3.11".
+    pub fn short_version(&self) -> String {
+        format!("{}.{}", self.version.0, self.version.1)
+    }
+
+    /// The full version, comparable.
+    pub fn parsed_version(&self) -> Result<Version> {
+        self.full_version.parse()
+    }
+
+    /// A process of the interpreter whose result depends on its arguments alone: no variables of the user, no site,
+    /// fixed hash seed, no bytecode written.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env_clear().args(["-S", "-s", "-B"]);
+        command
+            .env("PYTHONHASHSEED", "0")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("LC_ALL", "C.UTF-8");
+        // A build that was moved does not find its own libpython by the path that it was configured with.
+        let shared = self.libraries.shared.as_deref().and_then(Path::parent);
+        if let Some(folder) = shared.filter(|folder| **folder == self.prefix.join("lib")) {
+            command.env("LD_LIBRARY_PATH", folder);
+        }
+        command
+    }
+}
+
+/// The Python program at `path`: `path` itself, or the one in its `bin`.
+fn program_of(path: &Path) -> Result<PathBuf> {
+    let metadata = path.metadata().with_context(|| {
+        format!(
+            "cannot find the interpreter {}; --python takes a CPython prefix, such as /usr",
+            path.display()
+        )
+    })?;
+    let absolute = std::path::absolute(path)?;
+    if !metadata.is_dir() {
+        return Ok(absolute);
+    }
+    let bin = absolute.join("bin");
+    let named =
+        ["python3", "python"].map(|name| bin.join(name)).into_iter().find(|file| file.is_file());
+    named.or_else(|| versioned_program(&bin)).with_context(|| {
+        format!(
+            "{} is no CPython prefix: it holds no bin/python3; name a folder that does, such as /usr",
+            path.display()
+        )
+    })
+}
+
+/// The highest `python3.X` in `bin`.
+fn versioned_program(bin: &Path) -> Option<PathBuf> {
+    let entries = bin.read_dir().ok()?.flatten();
+    let minor = |entry: &std::fs::DirEntry| -> Option<u8> {
+        entry.file_name().to_str()?.strip_prefix("python3.")?.parse().ok()
+    };
+    let best = entries.filter_map(|entry| Some((minor(&entry)?, entry.path()))).max()?;
+    Some(best.1)
 }

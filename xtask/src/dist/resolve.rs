@@ -1,9 +1,20 @@
 //! Config -> [`Plan`]: absolute tools, interpreter, target, dependencies locked and hash-checked for the target.
 
+mod install;
+mod libraries;
+mod lock;
+mod requirements;
+mod tool;
+
 use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::config::Config;
-use crate::python::Interpreter;
+use crate::python::{self, Interpreter};
+
+pub use libraries::link_plan;
 
 /// What `cargo xtask plan` prints: everything that the later stages need, looked up and absolute.
 #[derive(Debug, Clone)]
@@ -22,6 +33,8 @@ pub struct Plan {
     pub lock: Option<PathBuf>,
     /// The dependencies, unpacked for the target as an installer would (`--target`), hash-checked; none: no dependencies.
     pub site: Option<PathBuf>,
+    /// The dependencies that apply to the target: normalised name and version, sorted.
+    pub distributions: Vec<(String, String)>,
     /// What is worth telling the user: "dependencies locked into pylock.toml", …
     pub notes: Vec<String>,
     /// `SOURCE_DATE_EPOCH` or 1980-01-01, for everything that must carry a date.
@@ -40,10 +53,96 @@ pub enum LinkPlan {
     Shared(PathBuf),
 }
 
-/// Looks everything up that the later stages need.
+/// Looks everything up, and installs the dependencies where that has not been done.
 ///
 /// # Errors
-/// Not there yet.
-pub fn run(_config: Config) -> anyhow::Result<Plan> {
-    anyhow::bail!("resolve: not there yet")
+/// No interpreter that can go in, no lock that covers the dependencies, or what the installer has to say.
+pub fn run(config: Config) -> Result<Plan> {
+    let host = host_target()?;
+    let target = config.device.target.clone().unwrap_or_else(|| host.clone());
+    ensure!(
+        target == host,
+        "device {} is {target}, and this machine is {host}: building for another architecture is not in this version",
+        config.device.name
+    );
+    let choice = python::choose(config.device.python.as_deref(), &config.project.requires_python)?;
+    let (interpreter, mut notes) = (choice.interpreter, choice.notes);
+    let (link, note) = link_plan(&interpreter, config.device.link)?;
+    notes.extend(note);
+    let epoch = epoch(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
+    let mut plan = Plan {
+        target,
+        interpreter,
+        link,
+        cargo: cargo()?,
+        lock: None,
+        site: None,
+        distributions: Vec::new(),
+        notes,
+        epoch,
+        config,
+    };
+    if !plan.config.project.dependencies.is_empty() {
+        dependencies(&mut plan)?;
+    }
+    Ok(plan)
+}
+
+/// Fills in what the plan has of the dependencies.
+fn dependencies(plan: &mut Plan) -> Result<()> {
+    let locked = lock::read(&plan.config, &plan.interpreter)?;
+    let pins = requirements::for_target(locked.pins, &plan.interpreter.markers);
+    plan.site = Some(install::site(plan, &pins, &locked.options)?);
+    plan.distributions = pins.iter().map(|pin| (pin.name.clone(), pin.version.clone())).collect();
+    plan.lock = Some(locked.file);
+    plan.notes.extend(locked.notes);
+    Ok(())
+}
+
+/// The triple of the machine that builds.
+pub fn host_target() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(&rustc).arg("-vV").output().with_context(|| {
+        format!("cannot start {}; install Rust from rustup.rs", rustc.display())
+    })?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned)
+        .with_context(|| format!("`{} -vV` does not name the host", rustc.display()))
+}
+
+/// The cargo that runs us, else the one on PATH.
+fn cargo() -> Result<PathBuf> {
+    let named = std::env::var_os("CARGO").map(PathBuf::from).filter(|path| path.is_absolute());
+    named.map_or_else(|| which::which("cargo").context("cannot find cargo on PATH"), Ok)
+}
+
+/// 1980-01-01, the first date that a ZIP can hold, unless the environment names another second.
+fn epoch(variable: Option<&str>) -> Result<u64> {
+    const FIRST: u64 = 315_532_800;
+    match variable {
+        None | Some("") => Ok(FIRST),
+        Some(text) => match text.trim().parse() {
+            Ok(seconds) => Ok(seconds),
+            Err(_) => {
+                bail!("SOURCE_DATE_EPOCH is `{text}`; it must be a number of seconds since 1970")
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_epoch_is_fixed_unless_named() {
+        assert_eq!(epoch(None).unwrap(), 315_532_800);
+        assert_eq!(epoch(Some("1700000000")).unwrap(), 1_700_000_000);
+        let error = epoch(Some("today")).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "SOURCE_DATE_EPOCH is `today`; it must be a number of seconds since 1970"
+        );
+    }
 }

@@ -1,0 +1,67 @@
+//! How libpython gets into the launcher.
+
+use anyhow::{Result, bail};
+
+use super::LinkPlan;
+use crate::config::Link;
+use crate::python::{Interpreter, missing_libraries, remedy};
+
+/// Decides how libpython is linked, with what is worth saying about it. Static wins where nobody asked and it works.
+pub fn link_plan(
+    interpreter: &Interpreter,
+    asked: Option<Link>,
+) -> Result<(LinkPlan, Option<String>)> {
+    let libraries = &interpreter.libraries;
+    let shared = libraries.shared.clone().map(LinkPlan::Shared);
+    let archive = libraries.static_pic.as_ref().or(libraries.static_fixed.as_ref());
+    let missing =
+        archive.map(|archive| missing_libraries(&libraries.link, archive)).unwrap_or_default();
+    let plan = match (&libraries.static_pic, &libraries.static_fixed) {
+        (Some(archive), _) => Some(LinkPlan::StaticPic(archive.clone())),
+        (None, Some(archive)) => Some(LinkPlan::StaticFixed(archive.clone())),
+        (None, None) => None,
+    };
+    match (asked, plan, shared) {
+        (Some(Link::Shared), _, Some(shared)) => Ok((shared, None)),
+        (Some(Link::Shared), _, None) => bail!(
+            "{} has no libpython{}.so, which `link = \"shared\"` asks for; remove the key or name another prefix with --python",
+            interpreter.prefix.display(),
+            interpreter.short_version()
+        ),
+        (_, Some(plan), _) if missing.is_empty() => Ok((plan, None)),
+        (None, Some(_), Some(shared)) => {
+            let note =
+                format!("libpython is linked shared: {}", cannot_link(interpreter, &missing));
+            Ok((shared, Some(note)))
+        }
+        (_, Some(_), _) => {
+            bail!("cannot link libpython static: {}", cannot_link(interpreter, &missing))
+        }
+        (None, None, Some(shared)) => {
+            let note = libraries
+                .unusable
+                .first()
+                .map(|reason| format!("libpython is linked shared: {reason}"));
+            Ok((shared, note))
+        }
+        (Some(Link::Static), None, _) => bail!(
+            "{} has no static libpython{}, which `link = \"static\"` asks for{}; {}",
+            interpreter.prefix.display(),
+            interpreter.short_version(),
+            libraries.unusable.first().map(|reason| format!(" ({reason})")).unwrap_or_default(),
+            "remove the key or name another prefix with --python"
+        ),
+        (None, None, None) => bail!("{} has no libpython", interpreter.prefix.display()),
+    }
+}
+
+/// Which libraries the static libpython needs in vain, and what installs them.
+fn cannot_link(interpreter: &Interpreter, missing: &[String]) -> String {
+    let packages: Vec<String> = missing.iter().map(|name| remedy::library_package(name)).collect();
+    format!(
+        "the static libpython of {} needs {}, which the linker does not find; remedy: {}",
+        interpreter.prefix.display(),
+        missing.iter().map(|name| format!("-l{name}")).collect::<Vec<_>>().join(" "),
+        remedy::install(&packages)
+    )
+}
