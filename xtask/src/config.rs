@@ -87,7 +87,7 @@ impl Config {
         let mut device = side.device(&flags.device)?;
         if let Some(target) = &flags.target {
             if !device_side::is_triple(target) {
-                bail!("--target {target}: this is no target triple");
+                bail!("--target {target}: this is no target triple, as aarch64-unknown-linux-gnu");
             }
             device.target = Some(target.clone());
         }
@@ -197,3 +197,6 @@ pub struct Resolution {
     /// No network.
     pub offline: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,11 +48,6 @@ impl DeviceSide {
 pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Complaint> {
     let file: raw::CargoToml = source.parse(elsewhere)?;
     let ours = file.package.metadata.pyrmware;
-    if let Some(memory) = &ours.memory {
-        return Err(source
-            .complain(memory.span(), "this version does not supervise memory")
-            .help("leave [package.metadata.pyrmware.memory] out"));
-    }
     let mut devices = BTreeMap::new();
     for (name, device) in ours.device {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -75,6 +70,9 @@ pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Compla
 fn elsewhere(path: &str) -> Option<String> {
     let key = path.strip_prefix("package.metadata.pyrmware.")?;
     let first = key.split('.').next()?;
+    if first == "memory" {
+        return Some("this version does not supervise memory; leave the table out".into());
+    }
     PYTHON_SIDE.contains(&first).then(|| {
         let table = match first {
             "entry" | "include" | "sdists" => String::new(),

@@ -11,7 +11,7 @@ use super::source::{Complaint, Source};
 use super::{Project, Prune, raw};
 
 /// Keys of `[package.metadata.pyrmware]`, which are often looked for here.
-const DEVICE_SIDE: [&str; 4] = ["device", "locked-down", "memory", "python-app"];
+const DEVICE_SIDE: [&str; 2] = ["locked-down", "python-app"];
 /// Keys of `[package.metadata.pyrmware.device.NAME]`, likewise.
 const DEVICE: [&str; 4] = ["extensions", "link", "python", "target"];
 
@@ -38,7 +38,7 @@ pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
     };
     let ours = file.tool.pyrmware;
     refuse_dynamic(source, &project)?;
-    refuse_later_keys(source, &ours)?;
+    refuse_later_values(source, &ours)?;
     Ok(Project {
         dir: dir.to_path_buf(),
         name: name(source, project.name.as_ref())?,
@@ -58,17 +58,17 @@ pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
 
 fn elsewhere(path: &str) -> Option<String> {
     let key = path.strip_prefix("tool.pyrmware.")?;
-    let table = "[package.metadata.pyrmware";
-    let file = "it belongs in app/Cargo.toml under";
-    match key.split('.').next_back()? {
-        _ if key.contains('.') => None,
-        key if DEVICE_SIDE.contains(&key) && matches!(key, "device" | "memory") => {
-            Some(format!("{file} {table}.{key}{}]", if key == "device" { ".NAME" } else { "" }))
+    let table = match key {
+        "budget.startup" => {
+            return Some("this version does not measure startup; leave the key out".into());
         }
-        key if DEVICE_SIDE.contains(&key) => Some(format!("{file} {table}]")),
-        key if DEVICE.contains(&key) => Some(format!("{file} {table}.device.NAME]")),
-        _ => None,
-    }
+        "memory" => ".memory",
+        "device" => ".device.NAME",
+        key if DEVICE_SIDE.contains(&key) => "",
+        key if DEVICE.contains(&key) => ".device.NAME",
+        _ => return None,
+    };
+    Some(format!("it belongs in app/Cargo.toml under [package.metadata.pyrmware{table}]"))
 }
 
 fn refuse_dynamic(source: &Source, project: &raw::Project) -> Result<(), Complaint> {
@@ -92,30 +92,17 @@ fn refuse_dynamic(source: &Source, project: &raw::Project) -> Result<(), Complai
     }
 }
 
-/// Keys of the design that this version does not have: their default is accepted, so that nothing is silently ignored.
-fn refuse_later_keys(source: &Source, ours: &raw::Pyrmware) -> Result<(), Complaint> {
-    let only = |key: &str, value: Option<&Spanned<Value>>, accepted: &str| match value {
+/// What later versions do: the value that asks for nothing is accepted, any other would silently be ignored.
+fn refuse_later_values(source: &Source, ours: &raw::Pyrmware) -> Result<(), Complaint> {
+    let only = |value: Option<&Spanned<Value>>, accepted: &str, message: &str| match value {
         Some(value) if value.get_ref().as_str() != Some(accepted) => Err(source
-            .complain(value.span(), format!("this version has no such {key}"))
+            .complain(value.span(), format!("this version {message}"))
             .help(format!("accepted: \"{accepted}\""))),
         _ => Ok(()),
     };
-    only("docstrings", ours.optimize.docstrings.as_ref(), "keep")?;
-    only("lazy-imports", ours.optimize.lazy_imports.as_ref(), "off")?;
-    if let Some(mode) = ours.protect.mode.as_ref().filter(|mode| *mode.get_ref() != "bytecode") {
-        return Err(source
-            .complain(mode.span(), "this version has no such protection mode")
-            .help("accepted: \"bytecode\""));
-    }
-    match &ours.budget.startup {
-        Some(value) => Err(source
-            .complain(
-                value.span(),
-                "this version measures no startup time, so it can hold no budget",
-            )
-            .help("leave startup out; accepted in this table: size")),
-        None => Ok(()),
-    }
+    only(ours.optimize.docstrings.as_ref(), "keep", "leaves docstrings as they are")?;
+    only(ours.optimize.lazy_imports.as_ref(), "off", "leaves imports as they are")?;
+    only(ours.protect.mode.as_ref(), "bytecode", "has no such protection")
 }
 
 fn name(source: &Source, name: Option<&Spanned<String>>) -> Result<String, Complaint> {

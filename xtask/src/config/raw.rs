@@ -81,7 +81,7 @@ pub struct Optimize {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Protect {
-    pub mode: Option<Text>,
+    pub mode: Option<Spanned<Value>>,
     /// Accepted and without effect: bytecode is the form of everything.
     #[expect(dead_code, reason = "checked for its type only")]
     pub packages: Option<Vec<String>>,
@@ -97,7 +97,6 @@ pub struct Verify {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Budget {
     pub size: Option<Spanned<Value>>,
-    pub startup: Option<Spanned<Value>>,
 }
 
 /// `app/Cargo.toml`; cargo has checked the rest.
@@ -123,7 +122,6 @@ pub struct DeviceSide {
     pub python_app: Option<Text>,
     #[serde(default)]
     pub locked_down: bool,
-    pub memory: Option<Spanned<Value>>,
     #[serde(default)]
     pub device: BTreeMap<Text, Device>,
 }

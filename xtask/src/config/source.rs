@@ -110,9 +110,14 @@ impl Source {
 
     fn header(&self, table: &str) -> Option<Range<usize>> {
         let header = format!("[{table}]");
-        let at = self.text.lines().position(|line| line.trim() == header)?;
-        let start = self.text.lines().take(at).map(|line| line.len() + 1).sum();
-        Some(start..start + header.len())
+        let mut start = 0;
+        for line in self.text.split_inclusive('\n') {
+            if line.trim() == header {
+                return Some(start..start + header.len());
+            }
+            start += line.len();
+        }
+        None
     }
 
     /// Dotted path of the key that stands at this offset.
@@ -159,7 +164,10 @@ fn rephrase(message: &str) -> String {
     let message = message.replace("invalid type: ", "wrong type: ");
     match message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
         Some((key, _)) => format!("the key {key} is missing here"),
-        None => message.replace("a sequence", "a list").replace("sequence", "list"),
+        None => ["sequence", "map", "struct Device"]
+            .iter()
+            .zip(["list", "table", "a table"])
+            .fold(message, |message, (serde, toml)| message.replace(serde, toml)),
     }
 }
 
