@@ -1,0 +1,1 @@
+"""An inventory of parts: stored, queried, printed."""

@@ -1,0 +1,1 @@
+"""Extension modules at work."""
