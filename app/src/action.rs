@@ -55,7 +55,7 @@ impl From<Fault> for Refusal {
 }
 
 /// Decides; nothing is written, started or changed.
-pub fn decide(payload: &'static [u8]) -> Result<Action, Refusal> {
+pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Action, Refusal> {
     if payload.is_empty() {
         let text = "built without a payload; run `cargo xtask dist`".to_owned();
         return Err(Refusal { text, code: EXIT_CONFIG });
@@ -70,10 +70,9 @@ pub fn decide(payload: &'static [u8]) -> Result<Action, Refusal> {
     let entry = Entry::parse(entry).ok_or_else(|| bad_setting(keys::ENTRY, entry))?;
     require(&payload, entry.module())?;
 
-    let executable = executable()?;
+    let executable = executable(arguments.first())?;
     let locked = payload.setting(keys::LOCKED_DOWN)? == "true";
     let switch = |name: &str| if locked { None } else { std::env::var_os(name) };
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if arguments.is_empty() {
         arguments.push(executable.clone().into());
     }
@@ -129,15 +128,15 @@ fn check_python(wanted: &str) -> Result<(), Refusal> {
 }
 
 /// The launcher's own path: what the kernel says, else what the caller called it.
-fn executable() -> Result<String, Refusal> {
+fn executable(called: Option<&OsString>) -> Result<String, Refusal> {
     let path = std::env::current_exe().or_else(|error| {
         // Without /proc.
-        let name = std::env::args_os().next().ok_or(error)?;
+        let name = called.ok_or(error)?;
         if name.as_bytes().contains(&b'/') {
             return std::fs::canonicalize(name);
         }
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .map(|folder| folder.join(&name))
+            .map(|folder| folder.join(name))
             .find(|path| path.is_file())
             .ok_or_else(|| std::io::ErrorKind::NotFound.into())
             .and_then(std::fs::canonicalize)

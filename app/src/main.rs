@@ -1,12 +1,15 @@
 //! The launcher: decides, acts, exits.
 
+#![cfg_attr(not(test), no_main)]
+
 mod action;
 mod importer;
 mod interpreter;
 mod log;
 mod object;
 
-use std::process::ExitCode;
+use std::ffi::{CStr, OsStr, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
 
 /// The payload, page by page from the file when it is touched; never copied to the heap.
 static PAYLOAD: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("PYRMWARE_PAYLOAD_FILE")));
@@ -15,14 +18,21 @@ static PAYLOAD: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("PYRMWARE_PAYLOAD
 #[repr(C, align(4096))]
 struct Aligned<T: ?Sized>(T);
 
-fn main() -> ExitCode {
-    let code = match action::decide(&PAYLOAD.0) {
+/// The process's entry. Rust's own start-up code would change what the application must find as every
+/// program finds it: it handles SIGSEGV and opens `/dev/null` in place of closed streams.
+///
+/// # Safety
+/// Called by the C library, once.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
+    // SAFETY: the kernel passes `count` C strings, which live as long as the process.
+    let arguments = (0..count.max(0) as usize)
+        .map(|i| unsafe { OsStr::from_bytes(CStr::from_ptr(*words.add(i)).to_bytes()).to_owned() });
+    match action::decide(&PAYLOAD.0, arguments.collect()) {
         Ok(action) => interpreter::run(action),
         Err(refusal) => {
             log::line(log::Priority::Error, &refusal.text);
             refusal.code
         }
-    };
-    // A shell sees the low eight bits, of Python's exit codes as of all others.
-    ExitCode::from(code as u8)
+    }
 }

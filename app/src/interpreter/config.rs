@@ -63,6 +63,7 @@ pub fn initialize_core(action: &Action) -> Result<(), Failure> {
         let mut pre = pre.assume_init();
         pre.utf8_mode = 1;
         pre.configure_locale = 1;
+        pre.coerce_c_locale = 1; // only where the locale is "C", as in `python3`
         check(ffi::Py_PreInitialize(&pre))?;
 
         let mut config = MaybeUninit::uninit();

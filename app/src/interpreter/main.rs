@@ -11,6 +11,9 @@ const EXIT_FINALIZE: i32 = 120;
 
 /// Acts as `python3` on the arguments.
 pub fn interpreter() -> i32 {
+    if let Err(raised) = quit_and_exit() {
+        return end(Err(raised));
+    }
     // SAFETY: Python is initialised; this ends it.
     unsafe { ffi::Py_RunMain() }
 }
