@@ -1,10 +1,36 @@
 //! [`Kept`] -> [`Compiled`]: bytecode for the target's magic, byte-reproducible, cached by content.
+//!
+//! A module is compiled again only if its source, its path, the interpreter's version or the way of
+//! compiling changed; when there is nothing to compile no Python starts.
+
+mod marshal;
+mod neutral;
+mod worker;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use sha2::{Digest, Sha256};
+
+use self::worker::{Answer, Neutral, Refusal, Request, Worker};
+use super::collect::{Kind, Module, Origin};
 use super::prune::Kept;
 use super::resolve::Plan;
+use crate::python::Interpreter;
+
+/// `sys.flags.optimize` of the bytecode.
+pub const OPTIMIZE: u8 = 0;
+
+/// Length of a `.pyc`'s header.
+const HEADER: usize = 16;
+/// More workers than this do not help: starting one costs as much as compiling a few modules.
+const MOST_WORKERS: usize = 8;
+/// A further worker is started for each so many modules.
+const MODULES_PER_WORKER: usize = 12;
 
 /// Kept, with bytecode.
 #[derive(Debug, Clone, Default)]
@@ -17,10 +43,205 @@ pub struct Compiled {
     pub fresh: usize,
 }
 
-/// Compiles what ships.
+/// A module to be compiled, with everything that decides its bytecode.
+struct Job {
+    name: String,
+    /// `co_filename`.
+    filename: String,
+    source: Vec<u8>,
+    neutral: Option<Neutral>,
+    /// Where the result goes.
+    pyc: PathBuf,
+}
+
+/// Compiles every kept module that has source, and checks those that come as bytecode.
+///
+/// A dependency's or the standard library's module that does not compile is left out, with the reason
+/// in [`Kept::dropped`]: packages carry templates and code for other versions that nothing imports.
 ///
 /// # Errors
-/// Not there yet.
-pub fn run(_plan: &Plan, _kept: Kept) -> anyhow::Result<Compiled> {
-    anyhow::bail!("compile: not there yet")
+/// A file cannot be read or written, the worker does not start, a module of the application does not
+/// compile (with file, line and text), or a dependency's bytecode is for another version.
+pub fn run(plan: &Plan, kept: Kept) -> Result<Compiled> {
+    let mut compiled = Compiled { kept, ..Compiled::default() };
+    let mut jobs = Vec::new();
+    for (name, module) in &compiled.kept.graph.tree.modules {
+        let pyc = match module.kind {
+            Kind::Source => {
+                let job = prepare(plan, name, module)?;
+                let pyc = job.pyc.clone();
+                if !pyc.exists() {
+                    jobs.push(job);
+                }
+                pyc
+            }
+            Kind::Bytecode => adopt(plan, name, module)?,
+            Kind::Extension | Kind::Namespace | Kind::Interpreter => continue,
+        };
+        compiled.bytecode.insert(name.clone(), pyc);
+    }
+    compiled.fresh = jobs.len();
+    for (name, refusal) in compile_all(&plan.interpreter, &jobs)? {
+        leave_out(&mut compiled, &name, &refusal)?;
+    }
+    Ok(compiled)
+}
+
+/// Reads a module's source and finds its place in the cache.
+fn prepare(plan: &Plan, name: &str, module: &Module) -> Result<Job> {
+    let file = file_of(name, module)?;
+    let source = std::fs::read(file)
+        .with_context(|| format!("reading module {name} from {}", file.display()))?;
+    let neutral = neutral::of(plan, name, module);
+    let key = [
+        worker::SCRIPT.as_bytes(),
+        &marshal::FORM.to_le_bytes(),
+        &plan.interpreter.magic.to_le_bytes(),
+        plan.interpreter.full_version.as_bytes(),
+        &[OPTIMIZE],
+        module.path.as_bytes(),
+        &serde_json::to_vec(&neutral)?,
+        &source,
+    ];
+    let pyc = cached(plan, &key);
+    Ok(Job { name: name.to_owned(), filename: module.path.clone(), source, neutral, pyc })
+}
+
+/// Takes over bytecode that a dependency ships without source, as if it had been compiled here.
+fn adopt(plan: &Plan, name: &str, module: &Module) -> Result<PathBuf> {
+    let file = file_of(name, module)?;
+    let bytes = std::fs::read(file)
+        .with_context(|| format!("reading module {name} from {}", file.display()))?;
+    let magic = bytes.first_chunk().map(|magic| u16::from_le_bytes(*magic)).unwrap_or_default();
+    let Interpreter { magic: wanted, full_version, version, .. } = &plan.interpreter;
+    let code = match bytes.get(HEADER..) {
+        Some(code) if magic == *wanted => code,
+        _ => bail!(
+            "{} of {} is bytecode with magic number {magic}, Python {full_version} takes {wanted}; \
+             install a version of it that has sources or was made for this Python, or leave it out: \
+             [tool.pyrmware.prune] drop = [\"{name}\"]",
+            file.display(),
+            owner(&module.origin),
+        ),
+    };
+    let key = [b"adopted", &marshal::FORM.to_le_bytes()[..], module.path.as_bytes(), &bytes];
+    let pyc = cached(plan, &key);
+    if !pyc.exists() {
+        let code = marshal::canonical(code, *version, Some(&module.path)).with_context(|| {
+            format!("reading the bytecode of module {name}, {}", file.display())
+        })?;
+        store(&pyc, *wanted, [0; 8], &code)?;
+    }
+    Ok(pyc)
+}
+
+fn file_of<'a>(name: &str, module: &'a Module) -> Result<&'a Path> {
+    module.file.as_deref().with_context(|| format!("module {name} has no file"))
+}
+
+fn owner(origin: &Origin) -> String {
+    match origin {
+        Origin::Application => "the application".to_owned(),
+        Origin::Dependency(name) => name.clone(),
+        Origin::Stdlib => "the standard library".to_owned(),
+        Origin::Runtime => "Pyrmware's runtime".to_owned(),
+    }
+}
+
+/// The `.pyc` of this content in the cache; its parts cannot run into each other.
+fn cached(plan: &Plan, parts: &[&[u8]]) -> PathBuf {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    plan.config.paths.cache().join("pyc").join(&hash[..2]).join(format!("{}.pyc", &hash[2..]))
+}
+
+/// Writes a `.pyc` that is never checked against a source.
+fn store(pyc: &Path, magic: u16, source_hash: [u8; 8], code: &[u8]) -> Result<()> {
+    let act = || format!("writing bytecode into the cache, {}", pyc.display());
+    let folder = pyc.parent().with_context(act)?;
+    std::fs::create_dir_all(folder).with_context(act)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(act)?;
+    let mut bytes = Vec::with_capacity(HEADER + code.len());
+    bytes.extend_from_slice(&magic.to_le_bytes());
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&1u32.to_le_bytes());
+    bytes.extend_from_slice(&source_hash);
+    bytes.extend_from_slice(code);
+    file.write_all(&bytes).with_context(act)?;
+    file.persist(pyc).with_context(act)?;
+    Ok(())
+}
+
+/// Compiles the jobs in parallel into the cache and gives those that do not compile, by module.
+fn compile_all(interpreter: &Interpreter, jobs: &[Job]) -> Result<BTreeMap<String, Refusal>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = jobs.len().div_ceil(MODULES_PER_WORKER).min(cores).min(MOST_WORKERS);
+    let next = AtomicUsize::new(0);
+    let refused = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        let work = || -> Result<()> {
+            let mut worker = Worker::start(interpreter)?;
+            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Some(refusal) = compile_one(&mut worker, interpreter, job)? {
+                    let mut refused = refused.lock().map_err(|_| anyhow!("a worker panicked"))?;
+                    refused.insert(job.name.clone(), refusal);
+                }
+            }
+            Ok(())
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    })?;
+    refused.into_inner().map_err(|_| anyhow!("a worker panicked"))
+}
+
+fn compile_one(
+    worker: &mut Worker,
+    interpreter: &Interpreter,
+    job: &Job,
+) -> Result<Option<Refusal>> {
+    let request =
+        Request { filename: &job.filename, source: &job.source, neutral: job.neutral.as_ref() };
+    match worker.compile(&request) {
+        Ok(Answer::Code { marshalled, source_hash }) => {
+            let code = marshal::canonical(&marshalled, interpreter.version, None)
+                .with_context(|| format!("reading the bytecode of module {}", job.name))?;
+            store(&job.pyc, interpreter.magic, source_hash, &code)?;
+            Ok(None)
+        }
+        Ok(Answer::Refused(refusal)) => Ok(Some(refusal)),
+        Err(error) => {
+            // CPython's compiler has crashed on absurdly nested sources before. If it is not that,
+            // then the next worker does not start either.
+            *worker = Worker::start(interpreter)?;
+            let message = format!("the compiler gave up: {error}");
+            Ok(Some(Refusal { message, line: None, text: None }))
+        }
+    }
+}
+
+/// Takes a module that does not compile out of what ships.
+fn leave_out(compiled: &mut Compiled, name: &str, refusal: &Refusal) -> Result<()> {
+    compiled.bytecode.remove(name);
+    compiled.fresh -= 1;
+    let modules = &mut compiled.kept.graph.tree.modules;
+    let module = modules.remove(name).with_context(|| format!("module {name} is not kept"))?;
+    let line = refusal.line.map(|line| format!(":{line}")).unwrap_or_default();
+    ensure!(
+        matches!(module.origin, Origin::Dependency(_) | Origin::Stdlib),
+        "{}{line}: {}{}",
+        file_of(name, &module)?.display(),
+        refusal.message,
+        refusal.text.as_ref().map(|text| format!("\n    {}", text.trim())).unwrap_or_default(),
+    );
+    let reason = format!("cannot be compiled: {} ({}{line})", refusal.message, module.path);
+    compiled.kept.dropped.insert(name.to_owned(), reason);
+    compiled.kept.reason.remove(name);
+    Ok(())
 }

@@ -1,10 +1,24 @@
 //! [`Sealed`] -> [`Packed`]: one ZIP with a manifest, through one gate.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+pub mod elf;
+mod libraries;
+mod record;
 
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use pyrmware_payload::{Manifest, ModuleRecord, SIDECAR_DIR, Writer, keys};
+use sha2::{Digest, Sha256};
+
+use self::libraries::Libraries;
+use self::record::Shipped;
+use super::collect::{Content, Kind, Module, Resource, Tree};
+use super::compile::OPTIMIZE;
 use super::protect::Sealed;
 use super::resolve::Plan;
+use crate::config::Extensions;
 
 /// The payload as a file, and what goes beside the launcher.
 #[derive(Debug, Clone, Default)]
@@ -23,10 +37,209 @@ pub struct Packed {
     pub symbols: BTreeMap<String, PathBuf>,
 }
 
-/// Writes the payload.
+/// Packs what ships. The same content gives the same file, which is then left as it is, so that cargo
+/// sees no change.
 ///
 /// # Errors
-/// Not there yet.
-pub fn run(_plan: &Plan, _sealed: Sealed) -> anyhow::Result<Packed> {
-    anyhow::bail!("pack: not there yet")
+/// A file cannot be read or written, two files have one path, an extension module is no ELF file, or
+/// the payload is larger than 4 GiB.
+pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
+    let mut parts = Parts::new(plan.config.device.extensions == Extensions::Sidecar);
+    let tree = &sealed.compiled.kept.graph.tree;
+    parts.libraries(&tree.libraries)?;
+    for (name, module) in &tree.modules {
+        let code = sealed.compiled.bytecode.get(name).map(PathBuf::as_path);
+        parts.module(name, module, code).with_context(|| format!("packing module {name}"))?;
+    }
+    for (path, resource) in &tree.resources {
+        let bytes = match record_of(path, tree)? {
+            Some(record) => record.into_bytes(),
+            None => content(resource)?,
+        };
+        parts.add(path, bytes)?;
+    }
+    let Parts { writer, mut manifest, sidecars, symbols, .. } = parts;
+    manifest.settings = settings(plan);
+    manifest.pruned = pruned(&sealed.compiled.kept.dropped);
+    let zip = writer.finish(&manifest).context("packing the payload")?;
+    let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();
+    let payload = plan.config.paths.cache().join("payload").join(format!("{sha256}.zip"));
+    if !payload.exists() {
+        write(&payload, &zip)
+            .with_context(|| format!("writing the payload {}", payload.display()))?;
+    }
+    Ok(Packed { bytes: zip.len() as u64, sealed, payload, sha256, sidecars, symbols })
+}
+
+/// What has been put together so far.
+struct Parts {
+    writer: Writer,
+    manifest: Manifest,
+    known: Libraries,
+    /// Shared objects go beside the launcher rather than into the payload.
+    beside: bool,
+    sidecars: BTreeMap<String, PathBuf>,
+    symbols: BTreeMap<String, PathBuf>,
+}
+
+impl Parts {
+    fn new(beside: bool) -> Parts {
+        Parts {
+            writer: Writer::new(),
+            manifest: Manifest::default(),
+            known: Libraries::default(),
+            beside,
+            sidecars: BTreeMap::new(),
+            symbols: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, path: &str, bytes: Vec<u8>) -> Result<()> {
+        self.writer.add(path, bytes).context("packing the payload")
+    }
+
+    fn libraries(&mut self, libraries: &BTreeMap<String, Resource>) -> Result<()> {
+        for (path, library) in libraries {
+            let bytes = content(library)?;
+            let dynamic =
+                elf::dynamic(&bytes).with_context(|| format!("reading the library {path}"))?;
+            self.known.add(path, dynamic);
+            match &library.content {
+                Content::File(file) if self.beside => self.beside(path, file),
+                _ => self.add(path, bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn beside(&mut self, path: &str, file: &Path) {
+        self.sidecars.insert(format!("{SIDECAR_DIR}/{path}"), file.to_owned());
+    }
+
+    fn module(&mut self, name: &str, module: &Module, code: Option<&Path>) -> Result<()> {
+        let mut record = ModuleRecord {
+            kind: pyrmware_payload::Kind::Namespace,
+            package: module.package,
+            sidecar: false,
+            filename: module.path.clone(),
+            file: None,
+            libraries: Vec::new(),
+        };
+        match module.kind {
+            // libpython has it.
+            Kind::Interpreter => return Ok(()),
+            Kind::Namespace => {}
+            Kind::Source | Kind::Bytecode => {
+                let pyc = code.context("it was not compiled")?;
+                let stem = module.path.trim_end_matches(".pyc").trim_end_matches(".py");
+                record.kind = pyrmware_payload::Kind::Bytecode;
+                record.filename = format!("{stem}.py");
+                record.file = Some(format!("{stem}.pyc"));
+                self.add(&format!("{stem}.pyc"), read(pyc)?)?;
+                if let (Kind::Source, Some(file)) = (module.kind, &module.file) {
+                    self.symbols.insert(module.path.clone(), file.clone());
+                }
+            }
+            Kind::Extension => {
+                let file = module.file.as_deref().context("it has no file")?;
+                let bytes = read(file)?;
+                let dynamic = elf::dynamic(&bytes)
+                    .with_context(|| format!("reading the extension module {}", file.display()))?;
+                record.kind = pyrmware_payload::Kind::Extension;
+                if self.beside {
+                    // The dynamic linker follows $ORIGIN there.
+                    record.sidecar = true;
+                    self.beside(&module.path, file);
+                } else {
+                    record.file = Some(module.path.clone());
+                    record.libraries = self.known.for_module(&module.path, &dynamic.needed);
+                    self.add(&module.path, bytes)?;
+                }
+            }
+        }
+        self.manifest.modules.insert(name.to_owned(), record);
+        Ok(())
+    }
+}
+
+fn settings(plan: &Plan) -> BTreeMap<String, String> {
+    let project = &plan.config.project;
+    let (major, minor) = plan.interpreter.version;
+    BTreeMap::from(
+        [
+            (keys::APP, project.name.clone()),
+            (keys::VERSION, project.version.clone()),
+            (keys::ENTRY, project.entry.to_string()),
+            (keys::PYTHON, format!("{major}.{minor}")),
+            (keys::MAGIC, plan.interpreter.magic.to_string()),
+            (keys::TARGET, plan.target.clone()),
+            (keys::OPTIMIZE, OPTIMIZE.to_string()),
+            (keys::LOCKED_DOWN, "false".to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value)),
+    )
+}
+
+/// The dropped modules that a program can ask for: below a dropped package the package is asked for
+/// first. That leaves a few hundred names instead of thousands.
+fn pruned(dropped: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let inside = |name: &str| name.rsplit_once('.').is_some_and(|(up, _)| dropped.contains_key(up));
+    dropped
+        .iter()
+        .filter(|(name, _)| !inside(name))
+        .map(|(name, reason)| (name.clone(), reason.clone()))
+        .collect()
+}
+
+/// The reduced `RECORD`, when `path` is one.
+fn record_of(path: &str, tree: &Tree) -> Result<Option<String>> {
+    let Some(info) = path.strip_suffix(".dist-info/RECORD") else { return Ok(None) };
+    let bytes = content(&tree.resources[path])?;
+    let text = String::from_utf8(bytes).with_context(|| format!("{path} is not UTF-8"))?;
+    let sources: std::collections::BTreeSet<&str> = tree
+        .modules
+        .values()
+        .filter(|module| !matches!(module.kind, Kind::Extension | Kind::Interpreter))
+        .map(|module| module.path.as_str())
+        .collect();
+    let extensions: std::collections::BTreeSet<&str> = tree
+        .modules
+        .values()
+        .filter(|module| module.kind == Kind::Extension)
+        .map(|module| module.path.as_str())
+        .collect();
+    let own = format!("{info}.dist-info/RECORD");
+    Ok(Some(record::reduced(&text, |path| {
+        if path == own || sources.contains(path) {
+            Shipped::Changed
+        } else if extensions.contains(path)
+            || tree.resources.contains_key(path)
+            || tree.libraries.contains_key(path)
+        {
+            Shipped::Unchanged
+        } else {
+            Shipped::No
+        }
+    })))
+}
+
+fn content(resource: &Resource) -> Result<Vec<u8>> {
+    match &resource.content {
+        Content::File(file) => read(file),
+        Content::Bytes(bytes) => Ok(bytes.clone()),
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("reading {}", file.display()))
+}
+
+/// Writes aside, then renames.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().context("the path has no folder")?;
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }

@@ -1,0 +1,161 @@
+//! A Python process that compiles one module after the other.
+
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::python::Interpreter;
+
+/// What runs in the worker.
+pub const SCRIPT: &str = include_str!("../../python/compile.py");
+
+/// One source to be compiled.
+pub struct Request<'a> {
+    /// `co_filename`.
+    pub filename: &'a str,
+    /// The file's bytes, in whatever encoding they declare.
+    pub source: &'a [u8],
+    /// For `_sysconfigdata_*`: how its values are made independent of the machine.
+    pub neutral: Option<&'a Neutral>,
+}
+
+/// How paths leave the values of `_sysconfigdata_*`; see `neutral()` in compile.py.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct Neutral {
+    /// Old prefix -> new one, applied in this order.
+    pub replace: Vec<(String, String)>,
+    /// Words with one of these in them go.
+    pub remove: Vec<String>,
+}
+
+/// What the worker answered.
+pub enum Answer {
+    /// It compiled.
+    Code {
+        /// `marshal.dumps` of the code object.
+        marshalled: Vec<u8>,
+        /// `importlib.util.source_hash` of the source.
+        source_hash: [u8; 8],
+    },
+    /// It does not compile.
+    Refused(Refusal),
+}
+
+/// Why a source does not compile.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Refusal {
+    /// As Python says it: "invalid syntax".
+    #[serde(rename = "error")]
+    pub message: String,
+    /// 1-based.
+    pub line: Option<u32>,
+    /// The line itself.
+    pub text: Option<String>,
+}
+
+/// The process. It ends when this is dropped.
+pub struct Worker {
+    child: Child,
+    requests: Option<BufWriter<ChildStdin>>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// Starts a worker and checks that it is what the plan says.
+    ///
+    /// # Errors
+    /// The program does not start, or compiles for another magic number.
+    pub fn start(interpreter: &Interpreter) -> Result<Worker> {
+        let program = interpreter.program.display();
+        let mut child = command(interpreter)
+            .args(["-c", SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {program} to compile modules"))?;
+        let requests = child.stdin.take().map(BufWriter::new);
+        let answers = BufReader::new(child.stdout.take().context("the worker has no stdout")?);
+        let mut worker = Worker { child, requests, answers };
+        let hello: Hello = worker.line().with_context(|| {
+            format!("{program} did not start as a worker that compiles modules")
+        })?;
+        ensure!(
+            hello.magic == interpreter.magic,
+            "{program} compiles for magic number {}, but the interpreter at {} has {}; \
+             name a matching prefix with --python",
+            hello.magic,
+            interpreter.prefix.display(),
+            interpreter.magic,
+        );
+        Ok(worker)
+    }
+
+    /// Compiles one source.
+    ///
+    /// # Errors
+    /// The process died or does not follow the protocol; it is of no use any more.
+    pub fn compile(&mut self, request: &Request<'_>) -> Result<Answer> {
+        let head = Head {
+            filename: request.filename,
+            size: request.source.len(),
+            neutral: request.neutral,
+        };
+        let requests = self.requests.as_mut().context("the worker has ended")?;
+        serde_json::to_writer(&mut *requests, &head)?;
+        requests.write_all(b"\n")?;
+        requests.write_all(request.source)?;
+        requests.flush()?;
+        match self.line()? {
+            Reply::Refused(refusal) => Ok(Answer::Refused(refusal)),
+            Reply::Code { size, hash } => {
+                let mut marshalled = vec![0; size];
+                self.answers.read_exact(&mut marshalled)?;
+                let hash = u64::from_str_radix(&hash, 16).context("the worker's source hash")?;
+                Ok(Answer::Code { marshalled, source_hash: hash.to_be_bytes() })
+            }
+        }
+    }
+
+    fn line<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        ensure!(line.ends_with('\n'), "the worker ended without an answer");
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // The end of its input ends it; a worker that hangs is ended anyway.
+        self.requests = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Head<'a> {
+    filename: &'a str,
+    size: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    neutral: Option<&'a Neutral>,
+}
+
+#[derive(serde::Deserialize)]
+struct Hello {
+    magic: u16,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Reply {
+    Code { size: usize, hash: String },
+    Refused(Refusal),
+}
+
+fn command(interpreter: &Interpreter) -> Command {
+    let mut command = Command::new(&interpreter.program);
+    command.args(["-I", "-S", "-B", "-X", "utf8"]);
+    command
+}

@@ -1,0 +1,160 @@
+//! The one call of cargo that builds the launcher.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::{Message, TargetKind};
+use sha2::{Digest, Sha256};
+use xshell::{Shell, cmd};
+
+use super::libpython;
+use super::rustflags::{self, Flags};
+use crate::dist::resolve::{LinkPlan, Plan};
+
+/// The launcher's package and program.
+const PACKAGE: &str = "pyrmware-launcher";
+
+/// Builds the launcher with this payload and gives the program that cargo made.
+pub fn build(plan: &Plan, payload: &Path) -> Result<PathBuf> {
+    let paths = &plan.config.paths;
+    let folder = paths.launcher_target(&id(plan));
+    let pyo3 = folder.join("pyo3-config.txt");
+    write_if_changed(&pyo3, &libpython::pyo3_config(plan))?;
+    let link = folder.join(format!("link-{}.txt", state(libpython::library(&plan.link))?));
+    write_if_changed(&link, &(libpython::arguments(plan).join("\n") + "\n"))?;
+
+    let sh = Shell::new()?;
+    sh.change_dir(&paths.root);
+    let (cargo, manifest) = (&plan.cargo, paths.app_manifest());
+    let mut command = cmd!(
+        sh,
+        "{cargo} rustc --package {PACKAGE} --bin {PACKAGE} --release --message-format=json
+         --manifest-path {manifest} --target-dir {folder}"
+    );
+    if plan.config.resolution.locked {
+        command = command.arg("--locked");
+    }
+    if plan.config.resolution.offline {
+        command = command.arg("--offline");
+    }
+    if let Some(target) = &plan.config.device.target {
+        command = command.args(["--target", target]);
+    }
+    let files = || rustflags::from_files(&paths.root, &home().unwrap_or_default(), &plan.target);
+    let variable = |name: &str| std::env::var(name).ok();
+    command = match rustflags::join(&remap(plan), &plan.target, variable, files) {
+        Flags::Encoded(flags) => command.env("CARGO_ENCODED_RUSTFLAGS", flags),
+        Flags::Config(config) => command.args(["--config", &config]),
+    };
+    if matches!(plan.link, LinkPlan::StaticFixed(_)) {
+        // For the last crate only: with it rustc asks the linker for a program at a fixed address.
+        command = command.args(["--", "-C", "relocation-model=static"]);
+    }
+    let output = command
+        .env("PYRMWARE_PAYLOAD", payload)
+        .env("PYRMWARE_LINK", &link)
+        .env("PYO3_CONFIG_FILE", &pyo3)
+        .quiet()
+        .ignore_status()
+        .output()
+        .with_context(|| format!("starting {} to build the launcher", cargo.display()))?;
+    program(&output)
+}
+
+/// The program among cargo's messages, or what the compiler and cargo have to say.
+fn program(output: &std::process::Output) -> Result<PathBuf> {
+    let (mut program, mut complaints) = (None, String::new());
+    for message in Message::parse_stream(output.stdout.as_slice()) {
+        match message.context("reading cargo's messages")? {
+            Message::CompilerMessage(message) => {
+                complaints.push_str(message.message.rendered.as_deref().unwrap_or_default());
+            }
+            Message::CompilerArtifact(artifact)
+                if artifact.target.name == PACKAGE
+                    && artifact.target.kind.contains(&TargetKind::Bin) =>
+            {
+                program = artifact.executable;
+            }
+            _ => {}
+        }
+    }
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("building the launcher failed:\n{complaints}{}", stderr.trim_end());
+    }
+    Ok(program.context("cargo built no launcher, although it says that it succeeded")?.into())
+}
+
+/// Launchers of different interpreters and devices have target folders of their own: switching
+/// between them builds nothing again.
+fn id(plan: &Plan) -> String {
+    let mut hash = Sha256::new();
+    hash.update(plan.interpreter.prefix.as_os_str().as_encoded_bytes());
+    hash.update(format!("{:?} {}", plan.link, plan.target));
+    format!(
+        "{}-{}-{}",
+        plan.config.device.name,
+        plan.interpreter.full_version,
+        hex(&hash.finalize()[..4])
+    )
+}
+
+/// Changes with the file: cargo does not look at what the linker's arguments name.
+fn state(file: &Path) -> Result<String> {
+    let metadata = file.metadata().with_context(|| format!("reading {}", file.display()))?;
+    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut hash = Sha256::new();
+    hash.update(format!("{} {}", metadata.len(), modified.as_nanos()));
+    Ok(hex(&hash.finalize()[..8]))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Panic messages name source files: the same ones on every machine. Of several that match, rustc
+/// takes the last.
+fn remap(plan: &Plan) -> Vec<String> {
+    let paths = &plan.config.paths;
+    let folders = [
+        (rustup_home(), "/rustup"),
+        (Some(paths.root.clone()), "/pyrmware"),
+        (Some(paths.target.clone()), "/target"),
+        (home(), "/cargo"),
+    ];
+    folders
+        .into_iter()
+        .filter_map(|(from, to)| Some(format!("--remap-path-prefix={}={to}", from?.display())))
+        .collect()
+}
+
+/// Cargo's home.
+pub fn home() -> Option<PathBuf> {
+    home_of("CARGO_HOME", ".cargo")
+}
+
+/// Rustup's home, where the compiler and the standard library's sources may be.
+pub fn rustup_home() -> Option<PathBuf> {
+    home_of("RUSTUP_HOME", ".rustup")
+}
+
+fn home_of(variable: &str, folder: &str) -> Option<PathBuf> {
+    let set = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    set.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(folder)))
+}
+
+/// Leaves an unchanged file's time alone, so that cargo builds nothing again.
+fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let act = || format!("writing {}", path.display());
+    let folder = path.parent().with_context(act)?;
+    std::fs::create_dir_all(folder).with_context(act)?;
+    std::fs::write(path, text).with_context(act)
+}

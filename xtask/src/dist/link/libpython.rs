@@ -1,0 +1,65 @@
+//! How libpython gets into the launcher: what pyo3-ffi and the linker are told.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::dist::pack::elf;
+use crate::dist::resolve::{LinkPlan, Plan};
+
+/// The file that pyo3-ffi reads instead of asking an interpreter. It tells nothing to the linker:
+/// [`arguments`] do.
+pub fn pyo3_config(plan: &Plan) -> String {
+    let (major, minor) = plan.interpreter.version;
+    let library = library(&plan.link);
+    let folder = library.parent().unwrap_or(Path::new("/"));
+    let shared = matches!(plan.link, LinkPlan::Shared(_));
+    format!(
+        "implementation=CPython\n\
+         version={major}.{minor}\n\
+         shared={shared}\n\
+         lib_name=python{major}.{minor}\n\
+         lib_dir={}\n\
+         suppress_build_script_link_lines=true\n",
+        folder.display(),
+    )
+}
+
+/// The linker's arguments, for app/build.rs.
+pub fn arguments(plan: &Plan) -> Vec<String> {
+    let mut arguments = Vec::new();
+    match &plan.link {
+        LinkPlan::StaticPic(archive) | LinkPlan::StaticFixed(archive) => {
+            // Whole, and visible: extension modules use what the launcher itself does not.
+            arguments.push("-Wl,--whole-archive".to_owned());
+            arguments.push(archive.display().to_string());
+            arguments.push("-Wl,--no-whole-archive".to_owned());
+            arguments.push("-Wl,--export-dynamic".to_owned());
+            arguments
+                .extend(plan.interpreter.libraries.link.iter().map(|name| format!("-l{name}")));
+            // rustc puts these before the archive; what only the archive needs is looked for after it.
+            arguments.extend(["-lgcc", "-lc"].map(str::to_owned));
+        }
+        LinkPlan::Shared(library) => {
+            // By its file: its SONAME is what the launcher then asks for, without a development link.
+            arguments.push(library.display().to_string());
+            arguments.push("-Wl,-rpath,$ORIGIN".to_owned());
+        }
+    }
+    arguments
+}
+
+/// The file that is linked.
+pub fn library(link: &LinkPlan) -> &Path {
+    match link {
+        LinkPlan::StaticPic(file) | LinkPlan::StaticFixed(file) | LinkPlan::Shared(file) => file,
+    }
+}
+
+/// The name under which a shared libpython is looked for beside the launcher.
+pub fn soname(library: &Path) -> Result<String> {
+    let bytes = std::fs::read(library).with_context(|| format!("reading {}", library.display()))?;
+    let dynamic = elf::dynamic(&bytes).with_context(|| format!("reading {}", library.display()))?;
+    let name = library.file_name().map(|name| name.to_string_lossy().into_owned());
+    dynamic.soname.or(name).context("libpython has no name")
+}
