@@ -9,12 +9,16 @@ A request with "neutral": {"replace": [[old, new], …], "remove": [text, …]} 
 _sysconfigdata module: see neutral().
 """
 
-import importlib.util
-import json
-import marshal
-import os
 import sys
-import warnings
+
+# The working folder comes first for -c: a json.py of the user must not be taken for the library's.
+sys.path[:] = [folder for folder in sys.path if folder]
+
+import importlib.util  # noqa: E402
+import json  # noqa: E402
+import marshal  # noqa: E402
+import os  # noqa: E402
+import warnings  # noqa: E402
 
 
 def main():

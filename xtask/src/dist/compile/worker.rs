@@ -1,7 +1,7 @@
 //! A Python process that compiles one module after the other.
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -68,7 +68,8 @@ impl Worker {
     /// The program does not start, or compiles for another magic number.
     pub fn start(interpreter: &Interpreter) -> Result<Worker> {
         let program = interpreter.program.display();
-        let mut child = command(interpreter)
+        let mut child = interpreter
+            .command()
             .args(["-c", SCRIPT])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -152,10 +153,4 @@ struct Hello {
 enum Reply {
     Code { size: usize, hash: String },
     Refused(Refusal),
-}
-
-fn command(interpreter: &Interpreter) -> Command {
-    let mut command = Command::new(&interpreter.program);
-    command.args(["-I", "-S", "-B", "-X", "utf8"]);
-    command
 }
