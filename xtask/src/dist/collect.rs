@@ -1,7 +1,20 @@
 //! Plan -> [`Tree`]: every module, resource, extension module and distribution, with its origin.
+//!
+//! Folders are walked as Python's path finder would: the first root that has a module wins, namespace
+//! packages (PEP 420) are merged. The order is that of `python -m` on stock Python: what libpython holds,
+//! the application, the standard library, the dependencies.
 
-use std::collections::BTreeMap;
+mod application;
+mod dependencies;
+mod elf;
+pub mod names;
+mod stdlib;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+use anyhow::Result;
 
 use super::resolve::Plan;
 
@@ -16,6 +29,10 @@ pub struct Tree {
     pub libraries: BTreeMap<String, Resource>,
     /// Distributions by normalised name.
     pub distributions: BTreeMap<String, Distribution>,
+    /// Shared objects, extension modules and libraries alike, by path inside the payload.
+    pub objects: BTreeMap<String, Object>,
+    /// What is worth telling the user: modules that hide others, `.pth` files that nobody will read, …
+    pub notes: Vec<String>,
 }
 
 /// Where something comes from.
@@ -29,6 +46,17 @@ pub enum Origin {
     Stdlib,
     /// Pyrmware's own runtime.
     Runtime,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Application => f.write_str("the application"),
+            Origin::Dependency(name) => f.write_str(name),
+            Origin::Stdlib => f.write_str("the standard library"),
+            Origin::Runtime => f.write_str("Pyrmware's runtime"),
+        }
+    }
 }
 
 /// One importable module.
@@ -68,7 +96,8 @@ pub struct Resource {
     pub content: Content,
     /// Where it comes from.
     pub origin: Origin,
-    /// The package that owns it and with which it is kept or dropped; none: always kept.
+    /// The package that owns it and with which it is kept or dropped; none: kept with its distribution,
+    /// or always when the application has it.
     pub package: Option<String>,
 }
 
@@ -90,12 +119,95 @@ pub struct Distribution {
     pub version: String,
     /// Top-level import names.
     pub modules: Vec<String>,
+    /// Its folder inside the payload: "flask-3.0.0.dist-info".
+    pub info: String,
+    /// What it offers to be loaded by name: group -> name -> "module:attr".
+    pub entry_points: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// Finds everything that could go in.
+/// What a shared object asks of the dynamic linker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Object {
+    /// Its DT_SONAME.
+    pub soname: Option<String>,
+    /// Its DT_NEEDED, in order.
+    pub needed: Vec<String>,
+    /// Why it cannot work in this launcher, one clause; an error as soon as it is kept.
+    pub fault: Option<String>,
+}
+
+impl Tree {
+    /// The payload's libraries that must be loaded before the shared object `path`, dependencies first.
+    pub fn preloads(&self, path: &str) -> Vec<String> {
+        let mut order = Vec::new();
+        self.preload(path, &self.sonames(), &mut BTreeSet::from([path.to_owned()]), &mut order);
+        order
+    }
+
+    fn preload(
+        &self,
+        path: &str,
+        sonames: &BTreeMap<String, String>,
+        seen: &mut BTreeSet<String>,
+        order: &mut Vec<String>,
+    ) {
+        for library in self.objects.get(path).iter().flat_map(|object| &object.needed) {
+            if let Some(found) = sonames.get(library)
+                && seen.insert(found.clone())
+            {
+                self.preload(found, sonames, seen, order);
+                order.push(found.clone());
+            }
+        }
+    }
+
+    /// What the payload's libraries are asked for by -> path inside the payload.
+    pub fn sonames(&self) -> BTreeMap<String, String> {
+        let name = |path: &String| {
+            let soname = self.objects.get(path).and_then(|object| object.soname.clone());
+            soname.unwrap_or_else(|| path.rsplit('/').next().unwrap_or(path).to_owned())
+        };
+        self.libraries.keys().map(|path| (name(path), path.clone())).collect()
+    }
+
+    /// Libraries that the shared objects of the tree need and that the device must have: SONAME -> needed by (paths).
+    pub fn system_libraries(&self) -> BTreeMap<String, Vec<String>> {
+        let bundled = self.sonames();
+        let mut system: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (path, object) in &self.objects {
+            for library in object.needed.iter().filter(|name| !bundled.contains_key(*name)) {
+                system.entry(library.clone()).or_default().push(path.clone());
+            }
+        }
+        system
+    }
+}
+
+/// Collects application, interpreter, dependencies and Pyrmware's runtime.
 ///
 /// # Errors
-/// Not there yet.
-pub fn run(_plan: &Plan) -> anyhow::Result<Tree> {
-    anyhow::bail!("collect: not there yet")
+/// A folder that cannot be read, an entry that is not there, an `include` pattern that matches nothing.
+pub fn run(plan: &Plan) -> Result<Tree> {
+    let paths = &plan.config.paths;
+    let owners = dependencies::Owners::read(plan.site.as_deref())?;
+    let mut roots = vec![walk::Root {
+        dir: application::root(&plan.config.project),
+        source: walk::Source::Application(&plan.config.project),
+    }];
+    for dir in [paths.runtime_api(), paths.importer_python()] {
+        roots.push(walk::Root { dir, source: walk::Source::Runtime });
+    }
+    for dir in [&plan.interpreter.stdlib, &plan.interpreter.dynload] {
+        roots.push(walk::Root { dir: dir.clone(), source: walk::Source::Stdlib });
+    }
+    if let Some(site) = &plan.site {
+        roots.push(walk::Root { dir: site.clone(), source: walk::Source::Dependencies(&owners) });
+    }
+    let mut tree = walk::run(plan, &roots)?;
+    stdlib::interpreter(plan, &mut tree);
+    owners.describe(&mut tree)?;
+    application::describe(&plan.config.project, &mut tree);
+    application::include(&plan.config.project, &mut tree)?;
+    application::check_entry(&plan.config.project, &tree)?;
+    Ok(tree)
 }

@@ -1,6 +1,12 @@
 //! [`Graph`] -> [`Kept`]: what can be reached from the entry, and why the rest was dropped.
 
+mod reach;
+mod reasons;
+mod ship;
+
 use std::collections::BTreeMap;
+
+use anyhow::Result;
 
 use super::resolve::Plan;
 use super::scan::{Edge, Graph};
@@ -8,7 +14,7 @@ use super::scan::{Edge, Graph};
 /// What ships.
 #[derive(Debug, Clone, Default)]
 pub struct Kept {
-    /// The graph, whose tree now has kept modules and resources only.
+    /// The graph, whose tree now has kept modules and resources only; modules inside libpython stay known.
     pub graph: Graph,
     /// Kept module -> the first edge (breadth first) that reached it, as (importer, edge); the entry and roots have none.
     pub reason: BTreeMap<String, Option<(String, Edge)>>,
@@ -16,10 +22,19 @@ pub struct Kept {
     pub dropped: BTreeMap<String, String>,
 }
 
-/// Drops what cannot be reached.
+/// Keeps what the entry, the interpreter and the `keep` patterns reach.
 ///
 /// # Errors
-/// Not there yet.
-pub fn run(_plan: &Plan, _graph: Graph) -> anyhow::Result<Kept> {
-    anyhow::bail!("prune: not there yet")
+/// A `keep` or `drop` pattern that matches nothing, a `drop` of what the entry needs to start, a kept
+/// shared object that cannot work in this launcher.
+pub fn run(plan: &Plan, graph: Graph) -> Result<Kept> {
+    let project = &plan.config.project;
+    reach::check_patterns(&project.prune, &graph.tree)?;
+    let dropped_by_key = reach::dropped_by_key(&project.prune, &graph.tree);
+    reach::check_drops(project, &graph, &dropped_by_key)?;
+    let reason = reach::reach(project, &graph, &dropped_by_key);
+    let dropped = reasons::dropped(project, &graph, &reason, &dropped_by_key);
+    let graph = ship::only_kept(graph, &reason);
+    ship::check_objects(&graph.tree)?;
+    Ok(Kept { graph, reason, dropped })
 }

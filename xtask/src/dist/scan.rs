@@ -1,8 +1,23 @@
 //! [`Tree`] -> [`Graph`]: the imports of every module.
+//!
+//! The application, the dependencies and Pyrmware's runtime are read whole; the standard library as far as
+//! anything leads into it, which is a tenth of it.
 
-use std::collections::BTreeMap;
+mod binary;
+mod codecs;
+mod condition;
+mod resolve;
+mod rules;
+mod source;
 
-use super::collect::Tree;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+
+use super::collect::{Kind, Module, Origin, Tree, names};
 use super::resolve::Plan;
 
 /// The import graph over the tree.
@@ -14,8 +29,14 @@ pub struct Graph {
     pub edges: BTreeMap<String, Vec<Edge>>,
     /// Imports whose target is not in the tree: importer -> names. Most are optional dependencies.
     pub missing: BTreeMap<String, Vec<String>>,
-    /// Calls that import by a computed name, not resolved: importer -> lines.
+    /// Calls that import by a computed name, not resolved: importer -> lines. The standard library's are covered by rules.
     pub dynamic: BTreeMap<String, Vec<u32>>,
+    /// Modules that every launcher needs -> why.
+    pub roots: BTreeMap<String, String>,
+    /// Importer -> normalised names of the distributions that its strings name (`importlib.metadata`).
+    pub metadata: BTreeMap<String, Vec<String>>,
+    /// Source files that are no Python of the target's version -> the error. Compile reports those that ship.
+    pub unparsable: BTreeMap<String, String>,
 }
 
 /// One module asks for another.
@@ -39,7 +60,7 @@ pub enum EdgeKind {
     Guarded,
     /// In a function body.
     InFunction,
-    /// Under a platform or version test.
+    /// Under a test that the build cannot decide, or in an `except` clause.
     Conditional,
     /// Under `TYPE_CHECKING`.
     TypeChecking,
@@ -51,10 +72,114 @@ pub enum EdgeKind {
     Rule,
 }
 
-/// Reads the imports of every module.
+/// Reads every module that could ship and resolves what it asks for.
 ///
 /// # Errors
-/// Not there yet.
-pub fn run(_plan: &Plan, _tree: Tree) -> anyhow::Result<Graph> {
-    anyhow::bail!("scan: not there yet")
+/// A file that cannot be read.
+pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
+    let version = plan.interpreter.version;
+    let rules = rules::Rules::read(version)?;
+    let mut graph = Graph { roots: rules.roots(&tree), ..Graph::default() };
+    let resolver = resolve::Resolver::new(&tree, &rules);
+
+    let kept_by_key = |name: &str| {
+        plan.config.project.prune.keep.iter().any(|pattern| names::fits(pattern, name))
+    };
+    let mut wave: BTreeSet<String> = tree
+        .modules
+        .iter()
+        .filter(|(name, module)| module.origin != Origin::Stdlib || kept_by_key(name))
+        .map(|(name, _)| name.clone())
+        .chain(graph.roots.keys().cloned())
+        .collect();
+    let mut facts: BTreeMap<String, Facts> = BTreeMap::new();
+    while !wave.is_empty() {
+        let read = read_all(&tree, &wave, &resolver, version)?;
+        let mut next = BTreeSet::new();
+        for name in read.keys() {
+            next.extend(names::parents(name).map(str::to_owned));
+        }
+        for (name, found) in &read {
+            let resolved = resolver.resolve(name, found);
+            next.extend(resolved.edges.iter().map(|edge| edge.to.clone()));
+            resolved.store(name, &mut graph);
+        }
+        facts.extend(read);
+        if next.iter().all(|name| facts.contains_key(name)) {
+            // Names that only the other files' facts decide: formatted ones, star imports.
+            for (name, edges) in resolver.across(&facts) {
+                next.extend(edges.iter().map(|edge| edge.to.clone()));
+                graph.edges.entry(name).or_default().extend(edges);
+            }
+        }
+        wave = next
+            .into_iter()
+            .filter(|name| tree.modules.contains_key(name) && !facts.contains_key(name))
+            .collect();
+    }
+    for edges in graph.edges.values_mut() {
+        edges.sort();
+        edges.dedup_by(|second, first| (&second.to, second.kind) == (&first.to, first.kind));
+    }
+    graph.edges.retain(|_, edges| !edges.is_empty());
+    graph.tree = tree;
+    Ok(graph)
+}
+
+/// What was read from one module.
+enum Facts {
+    Source(source::Facts),
+    /// Names inside an extension module or bytecode.
+    Binary(BTreeSet<String>),
+    /// Nothing to read: built in, a namespace.
+    None,
+}
+
+fn read_all(
+    tree: &Tree,
+    names: &BTreeSet<String>,
+    resolver: &resolve::Resolver<'_>,
+    version: (u8, u8),
+) -> Result<BTreeMap<String, Facts>> {
+    let names: Vec<(&String, &Module)> =
+        names.iter().filter_map(|name| tree.modules.get_key_value(name)).collect();
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(BTreeMap::new());
+    let work = || {
+        while let Some((name, module)) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let facts = read_one(module, resolver, version)
+                .with_context(|| format!("cannot read module {name} of {}", module.origin));
+            results.lock().unwrap_or_else(|e| e.into_inner()).insert((*name).clone(), facts);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(names.len());
+    std::thread::scope(|scope| -> Result<()> {
+        for _ in 0..threads {
+            // Generated sources nest deeply, and the parser descends.
+            std::thread::Builder::new()
+                .stack_size(64 << 20)
+                .spawn_scoped(scope, work)
+                .context("cannot start a thread that reads sources")?;
+        }
+        Ok(())
+    })?;
+    let results = results.into_inner().unwrap_or_else(|e| e.into_inner());
+    results.into_iter().map(|(name, facts)| Ok((name, facts?))).collect()
+}
+
+fn read_one(module: &Module, resolver: &resolve::Resolver<'_>, version: (u8, u8)) -> Result<Facts> {
+    let Some(file) = &module.file else { return Ok(Facts::None) };
+    let bytes = read_file(file)?;
+    Ok(match module.kind {
+        Kind::Source | Kind::Interpreter => {
+            let main = module.origin != Origin::Stdlib;
+            Facts::Source(source::read(&bytes, source::Dialect { version, main }))
+        }
+        Kind::Extension | Kind::Bytecode => Facts::Binary(binary::read(&bytes, resolver.index())),
+        Kind::Namespace => Facts::None,
+    })
+}
+
+fn read_file(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }

@@ -1,0 +1,210 @@
+//! The application's own folder: where its packages are, its metadata, its entry.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use walkdir::WalkDir;
+
+use super::names::{glob, hint, is_identifier, normalise};
+use super::walk::list;
+use super::{Content, Distribution, Kind, Origin, Resource, Tree};
+use crate::config::Project;
+
+/// The folder that the application's packages are in: `src/` where that has some, else the project's own.
+pub fn root(project: &Project) -> PathBuf {
+    let src = project.dir.join("src");
+    let is_package = |(name, folder): (String, bool)| {
+        (folder && is_identifier(&name) && src.join(&name).join("__init__.py").is_file())
+            || (!folder && name.strip_suffix(".py").is_some_and(is_identifier))
+            || (folder && is_identifier(&name) && name == top(project))
+    };
+    let is_layout = !src.join("__init__.py").is_file()
+        && list(&src).is_ok_and(|names| names.into_iter().any(is_package));
+    if is_layout { src } else { project.dir.clone() }
+}
+
+fn top(project: &Project) -> &str {
+    let module = project.entry.module();
+    module.split('.').next().unwrap_or(module)
+}
+
+/// Whether a name at the top of the project belongs to the project's making, not to the application.
+pub fn skips(project: &Project, dir: &Path, name: &str, folder: bool) -> bool {
+    let stem = name.strip_suffix(".py").unwrap_or(name);
+    if stem == top(project) {
+        return false;
+    }
+    let habit = match folder {
+        true => matches!(
+            name,
+            "test" | "tests" | "testing" | "doc" | "docs" | "build" | "dist" | "venv" | "env"
+                | "node_modules" | "target" | "benchmarks" | "examples"
+        ),
+        false => matches!(
+            name,
+            "setup.py" | "conftest.py" | "noxfile.py" | "tasks.py" | "fabfile.py" | "dodo.py"
+                | "versioneer.py"
+        ),
+    };
+    habit
+        || name.starts_with('.')
+        || name.ends_with(".egg-info")
+        || (folder && dir.join(name).join("pyvenv.cfg").is_file())
+}
+
+/// Adds the metadata that an installer would have written, so that `importlib.metadata` knows the application.
+pub fn describe(project: &Project, tree: &mut Tree) {
+    let mut modules: Vec<String> = tree
+        .modules
+        .iter()
+        .filter(|(name, module)| module.origin == Origin::Application && !name.contains('.'))
+        .map(|(name, _)| name.clone())
+        .collect();
+    modules.sort();
+    let info = format!("{}-{}.dist-info", normalise(&project.name).replace('-', "_"), project.version);
+    let mut add = |name: &str, text: String| {
+        let resource = Resource {
+            content: Content::Bytes(text.into_bytes()),
+            origin: Origin::Application,
+            package: None,
+        };
+        tree.resources.insert(format!("{info}/{name}"), resource);
+    };
+    add("METADATA", metadata(project));
+    add("RECORD", String::new()); // prune writes what is kept
+    if !project.entry_points.is_empty() {
+        add("entry_points.txt", entry_points(project));
+    }
+    let distribution = Distribution {
+        name: project.name.clone(),
+        version: project.version.clone(),
+        modules,
+        info,
+        entry_points: project.entry_points.clone(),
+    };
+    tree.distributions.insert(normalise(&project.name), distribution);
+}
+
+fn metadata(project: &Project) -> String {
+    let mut text = format!("Metadata-Version: 2.1\nName: {}\nVersion: {}\n", project.name, project.version);
+    let mut line = |key: &str, value: &str| {
+        if !value.is_empty() {
+            // A value of several lines would end the headers.
+            let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+            let _ = writeln!(text, "{key}: {value}");
+        }
+    };
+    line("Summary", &project.description);
+    line("Requires-Python", &project.requires_python);
+    for dependency in &project.dependencies {
+        line("Requires-Dist", dependency);
+    }
+    text
+}
+
+fn entry_points(project: &Project) -> String {
+    let mut text = String::new();
+    for (group, names) in &project.entry_points {
+        let _ = writeln!(text, "[{group}]");
+        for (name, value) in names {
+            let _ = writeln!(text, "{name} = {value}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Adds the files that `include` names, under their paths relative to the project.
+///
+/// # Errors
+/// A pattern that leaves the project or matches nothing.
+pub fn include(project: &Project, tree: &mut Tree) -> Result<()> {
+    for pattern in &project.include {
+        if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
+            bail!(
+                "[tool.pyrmware] include: {pattern:?} leaves the project; \
+                 give a pattern relative to {}",
+                project.dir.display()
+            );
+        }
+        let fixed: Vec<&str> = pattern
+            .split('/')
+            .take_while(|part| !part.contains(['*', '?']))
+            .filter(|part| *part != ".")
+            .collect();
+        let start = fixed.iter().fold(project.dir.clone(), |dir, part| dir.join(part));
+        let mut matches = 0;
+        for entry in WalkDir::new(&start).follow_links(true).sort_by_file_name() {
+            // A folder that is not there matches nothing; what is there must be readable.
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(_) if !start.exists() => break,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot read {}", start.display()));
+                }
+            };
+            let relative = entry.path().strip_prefix(&project.dir).ok().and_then(Path::to_str);
+            let Some(path) = relative.filter(|_| entry.file_type().is_file()) else { continue };
+            // A folder's name includes everything in it.
+            if glob(pattern, path) || glob(&format!("{}/**", pattern.trim_end_matches('/')), path) {
+                matches += 1;
+                let known = tree.resources.values().any(|resource| {
+                    matches!(&resource.content, Content::File(file) if file == entry.path())
+                });
+                if !known {
+                    let resource = Resource {
+                        content: Content::File(entry.path().to_owned()),
+                        origin: Origin::Application,
+                        package: None,
+                    };
+                    tree.resources.insert(path.to_owned(), resource);
+                }
+            }
+        }
+        if matches == 0 {
+            bail!(
+                "[tool.pyrmware] include: {pattern:?} matches no file in {}; \
+                 mend the pattern or remove it",
+                project.dir.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Checks that what the entry names is there and can run.
+///
+/// # Errors
+/// With the file that was looked for and similar names.
+pub fn check_entry(project: &Project, tree: &Tree) -> Result<()> {
+    let entry = &project.entry;
+    let name = entry.module();
+    let own = || {
+        tree.modules
+            .iter()
+            .filter(|(_, module)| module.origin == Origin::Application)
+            .map(|(name, _)| name.as_str())
+    };
+    let path = root(project).join(name.replace('.', "/"));
+    let Some(module) = tree.modules.get(name) else {
+        bail!(
+            "[tool.pyrmware] entry = \"{entry}\": there is no module {name}: \
+             neither {0}.py nor {0}/__init__.py nor a dependency has it{1}",
+            path.display(),
+            hint(name, own())
+        );
+    };
+    let runs_package = matches!(entry, pyrmware_payload::Entry::Module(_)) && module.package;
+    if runs_package && !tree.modules.contains_key(&format!("{name}.__main__")) {
+        bail!(
+            "[tool.pyrmware] entry = \"{entry}\" is a package and there is no {}/__main__.py to run; \
+             add it, or name a function: \"{name}.module:function\"",
+            path.display()
+        );
+    }
+    if module.kind == Kind::Namespace && !module.package {
+        bail!("[tool.pyrmware] entry = \"{entry}\" is a folder without modules");
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! What a shared object is and asks for, read from its headers.
+
+use anyhow::{Context, Result};
+use object::Endianness;
+use object::elf;
+use object::read::elf::{FileHeader, Sym};
+
+use super::Object;
+
+/// A shared object's headers, as far as the pipeline needs them.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    /// SONAME and DT_NEEDED.
+    pub object: Object,
+    /// e_machine, and whether it is a 64-bit file.
+    pub machine: (u16, bool),
+    /// The modules that it can be imported as: the names of its `PyInit_` functions.
+    pub modules: Vec<String>,
+}
+
+/// Reads the headers; none when the bytes are no ELF file.
+///
+/// # Errors
+/// A file that starts like ELF and is damaged.
+pub fn read(bytes: &[u8]) -> Result<Option<Headers>> {
+    if !bytes.starts_with(b"\x7fELF") {
+        return Ok(None);
+    }
+    let headers = match bytes.get(4) {
+        Some(1) => headers::<elf::FileHeader32<Endianness>>(bytes),
+        _ => headers::<elf::FileHeader64<Endianness>>(bytes),
+    };
+    headers.map(Some).context("the ELF headers are damaged")
+}
+
+fn headers<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> object::Result<Headers> {
+    let header = E::parse(bytes)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, bytes)?;
+    let mut found = Headers {
+        machine: (header.e_machine(endian).0, header.is_type_64()),
+        ..Headers::default()
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let dynamic = sections.dynamic_table(endian, bytes)?;
+    for entry in dynamic.iter() {
+        if entry.tag == elf::DT_NEEDED {
+            found.object.needed.push(text(dynamic.string(entry)?));
+        } else if entry.tag == elf::DT_SONAME {
+            found.object.soname = Some(text(dynamic.string(entry)?));
+        }
+    }
+    let symbols = sections.symbols(endian, bytes, elf::SHT_DYNSYM)?;
+    for symbol in symbols.iter().filter(|symbol| !symbol.is_undefined(endian)) {
+        let name = symbol.name(endian, symbols.strings())?;
+        if let Some(module) = name.strip_prefix(b"PyInit_") {
+            found.modules.push(text(module));
+        } else if let Some(module) = name.strip_prefix(b"PyInitU_") {
+            found.modules.push(text(module)); // punycode: only that it is a module matters
+        }
+    }
+    Ok(found)
+}
+
+/// The e_machine of a target triple and whether it is a 64-bit one; none for architectures not listed.
+pub fn machine(target: &str) -> Option<(u16, bool)> {
+    let arch = target.split('-').next().unwrap_or("");
+    let machine = match arch {
+        "x86_64" => (elf::EM_X86_64, !target.ends_with("x32")),
+        "aarch64" => (elf::EM_AARCH64, true),
+        "i586" | "i686" => (elf::EM_386, false),
+        "loongarch64" => (elf::EM_LOONGARCH, true),
+        "powerpc64" | "powerpc64le" => (elf::EM_PPC64, true),
+        "powerpc" => (elf::EM_PPC, false),
+        "s390x" => (elf::EM_S390, true),
+        _ if arch.starts_with("arm") || arch.starts_with("thumb") => (elf::EM_ARM, false),
+        _ if arch.starts_with("riscv64") => (elf::EM_RISCV, true),
+        _ if arch.starts_with("riscv32") => (elf::EM_RISCV, false),
+        _ if arch.starts_with("mips64") => (elf::EM_MIPS, true),
+        _ if arch.starts_with("mips") => (elf::EM_MIPS, false),
+        _ => return None,
+    };
+    Some((machine.0.0, machine.1))
+}
+
+/// The name of an e_machine for messages.
+pub fn machine_name((machine, wide): (u16, bool)) -> String {
+    let name = match elf::Machine(machine) {
+        elf::EM_X86_64 => "x86-64",
+        elf::EM_AARCH64 => "aarch64",
+        elf::EM_386 => "32-bit x86",
+        elf::EM_ARM => "32-bit ARM",
+        elf::EM_RISCV => return format!("{}-bit RISC-V", if wide { 64 } else { 32 }),
+        _ => return format!("machine {machine}, {}-bit", if wide { 64 } else { 32 }),
+    };
+    name.to_owned()
+}

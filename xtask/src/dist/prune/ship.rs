@@ -1,0 +1,134 @@
+//! What goes with the kept modules: resources, libraries, metadata.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail};
+
+use super::Graph;
+use super::reach::Reached;
+use crate::dist::collect::{Content, Kind, Origin, Resource, Tree, names};
+
+/// Leaves only what ships: kept modules (and those inside libpython, which are known but do not ship),
+/// their resources and libraries.
+pub fn only_kept(mut graph: Graph, reached: &Reached) -> Graph {
+    let kept = |name: &str| reached.contains_key(name);
+    let named: BTreeSet<String> = graph
+        .metadata
+        .iter()
+        .filter(|(importer, _)| kept(importer))
+        .flat_map(|(_, distributions)| distributions.clone())
+        .collect();
+    graph.tree.modules.retain(|name, module| module.kind == Kind::Interpreter || kept(name));
+    graph.edges.retain(|name, _| kept(name));
+    graph.missing.retain(|name, _| kept(name));
+    graph.dynamic.retain(|name, _| kept(name));
+    graph.metadata.retain(|name, _| kept(name));
+    graph.unparsable.retain(|name, _| kept(name));
+
+    let tree = &mut graph.tree;
+    let shipping: BTreeSet<&Origin> = tree
+        .modules
+        .values()
+        .filter(|module| module.kind != Kind::Namespace)
+        .map(|module| &module.origin)
+        .collect();
+    let ships = |resource: &Resource| match (&resource.package, &resource.origin) {
+        (Some(package), _) => kept(package),
+        (None, Origin::Dependency(name)) => {
+            shipping.contains(&resource.origin) || named.contains(name)
+        }
+        (None, Origin::Application | Origin::Runtime) => true,
+        (None, Origin::Stdlib) => false,
+    };
+    tree.resources.retain(|_, resource| ships(resource));
+    keep_libraries(tree, &kept);
+    let installed: Vec<String> = tree
+        .distributions
+        .iter()
+        .filter(|(_, found)| tree.resources.contains_key(&format!("{}/METADATA", found.info)))
+        .map(|(name, _)| name.clone())
+        .collect();
+    tree.distributions.retain(|name, _| installed.contains(name));
+    write_records(tree);
+    graph
+}
+
+/// Keeps the libraries that kept extension modules need, and those that nobody's headers ask for but
+/// whose distribution ships: they are loaded by name (`ctypes`, `dlopen`).
+fn keep_libraries(tree: &mut Tree, kept: &dyn Fn(&str) -> bool) {
+    let mut needed = BTreeSet::new();
+    for module in tree.modules.values().filter(|module| module.kind == Kind::Extension) {
+        needed.extend(tree.preloads(&module.path));
+    }
+    let asked: BTreeSet<&String> =
+        tree.objects.values().flat_map(|object| object.needed.iter()).collect();
+    let by_name: Vec<String> = tree
+        .sonames()
+        .into_iter()
+        .filter(|(soname, path)| {
+            let library = &tree.libraries[path];
+            let origin = &library.origin;
+            let ships = match &library.package {
+                Some(package) => kept(package),
+                None => tree.modules.values().any(|module| module.origin == *origin),
+            };
+            ships && !asked.contains(soname)
+        })
+        .map(|(_, path)| path)
+        .collect();
+    for path in by_name {
+        needed.extend(tree.preloads(&path));
+        needed.insert(path);
+    }
+    tree.libraries.retain(|path, _| needed.contains(path));
+    let modules: BTreeSet<&String> = tree.modules.values().map(|module| &module.path).collect();
+    tree.objects.retain(|path, _| modules.contains(path) || needed.contains(path));
+}
+
+/// RECORD lists what ships, so that `importlib.metadata.files()` tells the truth.
+fn write_records(tree: &mut Tree) {
+    let mut records = Vec::new();
+    for (id, distribution) in &tree.distributions {
+        let path = format!("{}/RECORD", distribution.info);
+        let Some(record) = tree.resources.get(&path) else { continue };
+        let own = |origin: &Origin| match origin {
+            Origin::Dependency(name) => name == id,
+            Origin::Application => record.origin == Origin::Application,
+            _ => false,
+        };
+        let mut paths: BTreeSet<&str> = BTreeSet::new();
+        let modules = tree.modules.values().filter(|m| own(&m.origin) && m.file.is_some());
+        paths.extend(modules.map(|module| module.path.as_str()));
+        let resources = tree.resources.iter().chain(&tree.libraries);
+        paths.extend(resources.filter(|(_, r)| own(&r.origin)).map(|(path, _)| path.as_str()));
+        let lines: Vec<String> = paths.iter().map(|path| format!("{},,\n", names::csv(path))).collect();
+        records.push((path, lines.concat()));
+    }
+    for (path, text) in records {
+        if let Some(record) = tree.resources.get_mut(&path) {
+            record.content = Content::Bytes(text.into_bytes());
+        }
+    }
+}
+
+/// Refuses shared objects that cannot be loaded on the device.
+///
+/// # Errors
+/// With the module, its distribution and the cause.
+pub fn check_objects(tree: &Tree) -> Result<()> {
+    let named = tree
+        .modules
+        .iter()
+        .filter(|(_, module)| module.kind == Kind::Extension)
+        .map(|(name, module)| (name, &module.path, &module.origin))
+        .chain(tree.libraries.iter().map(|(path, library)| (path, path, &library.origin)));
+    for (name, path, origin) in named {
+        if let Some(fault) = tree.objects.get(path).and_then(|object| object.fault.as_ref()) {
+            bail!(
+                "{name} of {origin} cannot be loaded on the device: {fault}; \
+                 drop it with [tool.pyrmware.prune] drop, or install {origin} for the target"
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,414 @@
+//! What one source file asks for. The only place that knows ruff's parser.
+
+use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
+use ruff_python_ast::{
+    self as ast, ExceptHandler, Expr, FStringPart, InterpolatedStringElement, PythonVersion, Stmt,
+};
+use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
+use ruff_text_size::{Ranged, TextSize};
+
+use super::condition::{Truth, evaluate};
+use crate::dist::scan::EdgeKind;
+
+/// Strings longer than this name no module.
+const LONGEST_NAME: usize = 200;
+
+/// What a file asks for, unresolved: names are as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Import statements.
+    pub imports: Vec<Import>,
+    /// Literal arguments of `import_module` and its like.
+    pub calls: Vec<Call>,
+    /// String constants that look like names.
+    pub strings: Vec<(String, u32)>,
+    /// Formatted strings that look like names; `*` stands for what is put in: ".protocol_*".
+    pub templates: Vec<(String, u32)>,
+    /// Lines of imports by a computed name.
+    pub dynamic: Vec<u32>,
+    /// `__all__`, as far as it is written out.
+    pub all: Vec<String>,
+    /// Why it cannot be parsed, with the line.
+    pub error: Option<String>,
+}
+
+/// An import statement, or one module of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The module after `import` or `from`; empty for `from . import x`.
+    pub module: String,
+    /// The names after `from … import`; "*" for all; none for a plain import.
+    pub names: Vec<String>,
+    /// The number of leading dots.
+    pub level: u32,
+    /// 1-based.
+    pub line: u32,
+    /// How it is reached.
+    pub kind: EdgeKind,
+}
+
+/// A call that imports, or asks for, a module by a literal name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The name, which may start with dots.
+    pub name: String,
+    /// The package that dots are relative to, where it is a literal too.
+    pub package: Option<String>,
+    /// 1-based.
+    pub line: u32,
+    /// Whether the call imports; else it only asks (`find_spec`, `files`).
+    pub imports: bool,
+}
+
+/// What decides tests like `sys.platform == "linux"`.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// Major and minor version of the target's Python.
+    pub version: (u8, u8),
+    /// Whether `if __name__ == "__main__":` may be taken.
+    pub main: bool,
+}
+
+/// Reads one file's facts. Never fails: a file that cannot be parsed says so in [`Facts::error`].
+pub fn read(bytes: &[u8], dialect: Dialect) -> Facts {
+    let text = decode(bytes);
+    let version = PythonVersion { major: dialect.version.0, minor: dialect.version.1 };
+    let options = ParseOptions::from(Mode::Module).with_target_version(version);
+    let parsed = parse_unchecked(&text, options);
+    let mut reader = Reader {
+        facts: Facts::default(),
+        lines: text.match_indices('\n').map(|(at, _)| at as u32).collect(),
+        kind: EdgeKind::TopLevel,
+        dialect,
+    };
+    if let Some(error) = parsed.errors().first() {
+        let line = reader.line(error.location.start());
+        reader.facts.error = Some(format!("line {line}: {}", error.error));
+        return reader.facts;
+    }
+    if let Some(error) = parsed.unsupported_syntax_errors().first() {
+        reader.facts.error = Some(format!("line {}: {error}", reader.line(error.range.start())));
+    }
+    if let ast::Mod::Module(module) = parsed.syntax() {
+        reader.visit_body(&module.body);
+    }
+    reader.facts
+}
+
+/// The text of a source file as PEP 263 says. Names are ASCII nearly always, so that an encoding other
+/// than UTF-8 is read byte by byte: every such encoding that Python takes agrees on ASCII.
+pub fn decode(bytes: &[u8]) -> String {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+    }
+}
+
+struct Reader {
+    facts: Facts,
+    /// Offsets of line ends.
+    lines: Vec<u32>,
+    /// How the statement at hand is reached.
+    kind: EdgeKind,
+    dialect: Dialect,
+}
+
+impl Reader {
+    fn line(&self, at: TextSize) -> u32 {
+        self.lines.partition_point(|end| *end < at.to_u32()) as u32 + 1
+    }
+
+    fn within(&mut self, kind: EdgeKind, visit: impl FnOnce(&mut Self)) {
+        let outer = self.kind;
+        self.kind = nested(outer, kind);
+        visit(self);
+        self.kind = outer;
+    }
+
+    fn import(&mut self, module: &str, names: Vec<String>, level: u32, at: TextSize) {
+        let (line, kind) = (self.line(at), self.kind);
+        self.facts.imports.push(Import { module: module.to_owned(), names, level, line, kind });
+    }
+
+    fn branches(&mut self, statement: &ast::StmtIf) {
+        let mut certain = true; // no test so far could have been true
+        let first = (Some(statement.test.as_ref()), &statement.body);
+        let rest = statement.elif_else_clauses.iter().map(|clause| (clause.test.as_ref(), &clause.body));
+        for (test, body) in std::iter::once(first).chain(rest) {
+            let truth = test.map_or(Truth::Yes, |test| {
+                self.visit_expr(test);
+                evaluate(test, self.dialect)
+            });
+            match truth {
+                Truth::No => continue,
+                Truth::TypeChecking => self.within(EdgeKind::TypeChecking, |r| r.visit_body(body)),
+                Truth::Yes if certain => return self.visit_body(body),
+                Truth::Yes | Truth::Maybe => {
+                    self.within(EdgeKind::Conditional, |r| r.visit_body(body));
+                    certain = false;
+                }
+            }
+            if truth == Truth::Yes {
+                return;
+            }
+        }
+    }
+
+    fn attempt(&mut self, statement: &ast::StmtTry) {
+        if statement.handlers.iter().any(catches_import_error) {
+            self.within(EdgeKind::Guarded, |r| r.visit_body(&statement.body));
+        } else {
+            self.visit_body(&statement.body);
+        }
+        for ExceptHandler::ExceptHandler(handler) in &statement.handlers {
+            self.within(EdgeKind::Conditional, |r| r.visit_body(&handler.body));
+        }
+        self.visit_body(&statement.orelse);
+        self.visit_body(&statement.finalbody);
+    }
+
+    /// `__all__ = […]`, `__all__ += […]`, `__all__.extend([…])`.
+    fn exports(&mut self, target: &Expr, value: &Expr) {
+        if matches!(target, Expr::Name(name) if name.id.as_str() == "__all__") {
+            self.facts.all.extend(elements(value).iter().filter_map(literal));
+        }
+    }
+
+    fn call(&mut self, call: &ast::ExprCall) {
+        let name = match call.func.as_ref() {
+            Expr::Name(name) => name.id.as_str(),
+            Expr::Attribute(attribute) => attribute.attr.id.as_str(),
+            _ => return,
+        };
+        let argument = |position: usize, keyword: &str| {
+            let named = call.arguments.find_keyword(keyword).map(|keyword| &keyword.value);
+            call.arguments.args.get(position).or(named)
+        };
+        let (first, imports) = match name {
+            "import_module" | "__import__" => (argument(0, "name"), true),
+            "find_spec" | "resolve_name" | "run_module" | "import_string" | "import_object" => {
+                (argument(0, "name"), false)
+            }
+            "files" | "get_data" | "open_text" | "open_binary" | "read_text" | "read_binary"
+            | "contents" | "is_resource" | "resource_filename" | "resource_string"
+            | "resource_stream" | "PackageLoader" => (argument(0, "package"), false),
+            "extend" => {
+                if let (Expr::Attribute(target), Some(value)) = (call.func.as_ref(), argument(0, "")) {
+                    self.exports(&target.value, value);
+                }
+                return;
+            }
+            _ => return,
+        };
+        let line = self.line(call.range().start());
+        match first.map(|first| (literal(first), first)) {
+            Some((Some(name), _)) => {
+                let package = argument(1, "package").and_then(literal);
+                self.facts.calls.push(Call { name, package, line, imports });
+            }
+            Some((None, _)) if imports => self.facts.dynamic.push(line),
+            _ => {}
+        }
+    }
+
+    /// `[sys.executable, "-m", "module"]`.
+    fn command(&mut self, elements: &[Expr]) {
+        for pair in elements.windows(2) {
+            if literal(&pair[0]).as_deref() == Some("-m")
+                && let Some(name) = literal(&pair[1])
+            {
+                let line = self.line(pair[1].range().start());
+                for name in [format!("{name}.__main__"), name] {
+                    self.facts.calls.push(Call { name, package: None, line, imports: false });
+                }
+            }
+        }
+    }
+
+    fn string(&mut self, text: &str, at: TextSize) {
+        let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
+        if text.is_empty() || text.len() > LONGEST_NAME {
+        } else if text.chars().all(name) {
+            let line = self.line(at);
+            if text.ends_with('.') && text.len() > 1 {
+                self.facts.templates.push((format!("{text}*"), line)); // "package." + name
+            }
+            self.facts.strings.push((text.to_owned(), line));
+        } else if text.contains(['{', '%']) {
+            self.template(&placeholders(text), at);
+        } else if self.kind != EdgeKind::TypeChecking
+            && (text.trim_start().starts_with("import ") || text.trim_start().starts_with("from "))
+        {
+            // `[sys.executable, "-c", "import module; …"]`
+            let line = self.line(at);
+            let inner = read(text.trim_start().as_bytes(), self.dialect);
+            for import in inner.imports.into_iter().filter(|_| inner.error.is_none()) {
+                self.facts.imports.push(Import { line, kind: EdgeKind::String, ..import });
+            }
+        }
+    }
+
+    fn template(&mut self, text: &str, at: TextSize) {
+        let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '*');
+        if text.len() <= LONGEST_NAME && text.contains('*') && text.chars().all(name) {
+            let line = self.line(at);
+            self.facts.templates.push((text.to_owned(), line));
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Reader {
+    fn visit_stmt(&mut self, statement: &'a Stmt) {
+        match statement {
+            Stmt::Import(import) => {
+                for alias in &import.names {
+                    self.import(alias.name.id.as_str(), Vec::new(), 0, alias.range.start());
+                }
+            }
+            Stmt::ImportFrom(import) => {
+                let module = import.module.as_ref().map_or("", |module| module.id.as_str());
+                let names = import.names.iter().map(|alias| alias.name.id.to_string()).collect();
+                self.import(module, names, import.level, import.range.start());
+            }
+            Stmt::FunctionDef(function) => {
+                for decorator in &function.decorator_list {
+                    self.visit_decorator(decorator);
+                }
+                self.visit_parameters(&function.parameters);
+                self.within(EdgeKind::InFunction, |r| r.visit_body(&function.body));
+            }
+            Stmt::If(statement) => self.branches(statement),
+            Stmt::Try(statement) => self.attempt(statement),
+            Stmt::With(with) if with.items.iter().any(|item| suppresses(&item.context_expr)) => {
+                self.within(EdgeKind::Guarded, |r| r.visit_body(&with.body));
+            }
+            Stmt::Assign(assign) => {
+                for target in &assign.targets {
+                    self.exports(target, &assign.value);
+                }
+                walk_stmt(self, statement);
+            }
+            Stmt::AugAssign(assign) => {
+                self.exports(&assign.target, &assign.value);
+                walk_stmt(self, statement);
+            }
+            // A string on its own is documentation.
+            Stmt::Expr(expression) if expression.value.is_string_literal_expr() => {}
+            _ => walk_stmt(self, statement),
+        }
+    }
+
+    fn visit_annotation(&mut self, _: &'a Expr) {}
+
+    fn visit_expr(&mut self, expression: &'a Expr) {
+        match expression {
+            Expr::StringLiteral(string) => {
+                return self.string(string.value.to_str(), string.range.start());
+            }
+            Expr::FString(string) => self.template(&formatted(string), string.range.start()),
+            Expr::Call(call) => {
+                self.call(call);
+                self.command(&call.arguments.args);
+            }
+            Expr::List(list) => self.command(&list.elts),
+            Expr::Tuple(tuple) => self.command(&tuple.elts),
+            Expr::Lambda(_) => {
+                return self.within(EdgeKind::InFunction, |r| walk_expr(r, expression));
+            }
+            _ => {}
+        }
+        walk_expr(self, expression);
+    }
+}
+
+/// The kind of a statement inside `inner` inside `outer`: what says most about when it runs.
+fn nested(outer: EdgeKind, inner: EdgeKind) -> EdgeKind {
+    match (outer, inner) {
+        (EdgeKind::TypeChecking, _) | (_, EdgeKind::TypeChecking) => EdgeKind::TypeChecking,
+        (EdgeKind::TopLevel, inner) => inner,
+        (_, EdgeKind::InFunction | EdgeKind::Guarded) => inner,
+        (outer, _) => outer,
+    }
+}
+
+fn catches_import_error(handler: &ExceptHandler) -> bool {
+    let ExceptHandler::ExceptHandler(handler) = handler;
+    handler.type_.as_deref().is_none_or(names_import_error)
+}
+
+fn names_import_error(expression: &Expr) -> bool {
+    let name = match expression {
+        Expr::Name(name) => name.id.as_str(),
+        Expr::Attribute(attribute) => attribute.attr.id.as_str(),
+        Expr::Tuple(tuple) => return tuple.elts.iter().any(names_import_error),
+        _ => return false,
+    };
+    matches!(name, "ImportError" | "ModuleNotFoundError" | "Exception" | "BaseException")
+}
+
+/// `contextlib.suppress(ImportError)`.
+fn suppresses(expression: &Expr) -> bool {
+    let Expr::Call(call) = expression else { return false };
+    let suppress = match call.func.as_ref() {
+        Expr::Name(name) => name.id.as_str() == "suppress",
+        Expr::Attribute(attribute) => attribute.attr.id.as_str() == "suppress",
+        _ => false,
+    };
+    suppress && call.arguments.args.iter().any(names_import_error)
+}
+
+fn literal(expression: &Expr) -> Option<String> {
+    expression.as_string_literal_expr().map(|string| string.value.to_str().to_owned())
+}
+
+/// The elements of a written-out list or tuple, or of a sum of such.
+fn elements(expression: &Expr) -> Vec<Expr> {
+    match expression {
+        Expr::List(list) => list.elts.clone(),
+        Expr::Tuple(tuple) => tuple.elts.clone(),
+        Expr::BinOp(sum) => [elements(&sum.left), elements(&sum.right)].concat(),
+        _ => Vec::new(),
+    }
+}
+
+/// An f-string with `*` for what it puts in.
+fn formatted(string: &ast::ExprFString) -> String {
+    let mut text = String::new();
+    for part in string.value.as_slice() {
+        match part {
+            FStringPart::Literal(literal) => text.push_str(literal),
+            FStringPart::FString(string) => {
+                for element in &string.elements {
+                    match element {
+                        InterpolatedStringElement::Literal(literal) => text.push_str(literal),
+                        InterpolatedStringElement::Interpolation(put) => {
+                            let own = matches!(put.expression.as_ref(), Expr::Name(name)
+                                if matches!(name.id.as_str(), "__name__" | "__package__"));
+                            // The module's own name: what follows is relative to it.
+                            text.push_str(if own && text.is_empty() { "" } else { "*" });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    text
+}
+
+/// A `str.format` or `%` template with `*` for what it puts in.
+fn placeholders(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '%']) {
+        out.push_str(&rest[..at]);
+        let end = match rest.as_bytes()[at] {
+            b'{' => rest[at..].find('}').map(|end| at + end + 1),
+            _ => rest[at..].starts_with("%s").then_some(at + 2),
+        };
+        let Some(end) = end else { return String::new() };
+        out.push('*');
+        rest = &rest[end..];
+    }
+    out + rest
+}
