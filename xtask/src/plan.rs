@@ -1,13 +1,27 @@
 //! `cargo xtask plan`: what `dist` would do, before it does it.
 
+use std::fmt::{self, Display};
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{Config, Flags};
-use crate::dist::resolve;
-use crate::ui::Ui;
+use anyhow::Result;
+use pyrmware_payload::Entry;
+use serde_json::{Value, json};
+
+use crate::config::{Config, Extensions, Flags};
+use crate::dist::resolve::{self, LinkPlan, Plan};
+use crate::paths::relative;
+use crate::ui::{self, Ui};
 
 /// Print what `dist` would do, without building anything
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask plan
+  cargo xtask plan --device gateway --frozen
+  cargo xtask -q plan --message-format json | jq .dependencies
+
+The dependencies are resolved and fetched as dist does it; nothing is compiled or linked.")]
 pub struct Args {
     #[command(flatten)]
     flags: Flags,
@@ -18,8 +32,131 @@ impl Args {
     ///
     /// # Errors
     /// Whatever configuration and resolution have to say.
-    pub fn run(self, _ui: &Ui) -> anyhow::Result<ExitCode> {
-        let _plan = resolve::run(Config::load(&self.flags)?)?;
-        anyhow::bail!("plan: not there yet")
+    pub fn run(self, ui: &Ui) -> Result<ExitCode> {
+        let config = Config::load(&self.flags)?;
+        let stage = ui.stage("resolve", "Resolving", &config.project.name);
+        let plan = resolve::run(config)?;
+        stage.finish();
+        ui.result(Human(&plan), machine(&plan))?;
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The plan for people: one aligned line per fact.
+struct Human<'a>(&'a Plan);
+
+impl Display for Human<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = facts(self.0);
+        for (index, (label, text)) in lines.iter().enumerate() {
+            let end = if index + 1 < lines.len() { "\n" } else { "" };
+            write!(f, "{label:<13} {text}{end}")?;
+        }
+        Ok(())
+    }
+}
+
+fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
+    let config = &plan.config;
+    let (project, python) = (&config.project, &plan.interpreter);
+    let short = |path: &Path| relative(&config.paths.root, path).display().to_string();
+    let mut lines = vec![
+        ("application", format!("{} {} in {}", project.name, project.version, short(&project.dir))),
+        ("entry", entry(&project.entry)),
+        ("device", config.device.name.clone()),
+        ("target", plan.target.clone()),
+        ("interpreter", format!("CPython {} at {}", python.full_version, python.prefix.display())),
+        ("libpython", link(&plan.link)),
+        ("extensions", extensions(config.device.extensions).into()),
+        ("lock", plan.lock.as_deref().map_or("none is needed".into(), short)),
+    ];
+    push_list(
+        &mut lines,
+        "dependencies",
+        plan.distributions.iter().map(|(name, version)| format!("{name} {version}")),
+    );
+    push_list(&mut lines, "resources", project.include.iter().cloned());
+    push_list(&mut lines, "keep", project.prune.keep.iter().cloned());
+    push_list(&mut lines, "drop", project.prune.drop.iter().cloned());
+    let check =
+        project.verify.as_ref().map(|command| format!("{} {}", project.name, command.join(" ")));
+    lines.push(("self-test", check.unwrap_or_else(|| "none; it is checked that it starts".into())));
+    if let Some(size) = project.size_budget {
+        lines.push(("size budget", ui::bytes(size)));
+    }
+    lines.push(("image folder", short(&config.out)));
+    push_list(&mut lines, "note", plan.notes.iter().cloned());
+    lines
+}
+
+/// A list as lines of which the first has the label; nothing when it is empty.
+fn push_list(
+    lines: &mut Vec<(&'static str, String)>,
+    label: &'static str,
+    items: impl Iterator<Item = String>,
+) {
+    lines.extend(items.enumerate().map(|(i, item)| (if i == 0 { label } else { "" }, item)));
+}
+
+fn entry(entry: &Entry) -> String {
+    match entry {
+        Entry::Module(module) => format!("{module}, run as __main__"),
+        Entry::Function { module, function } => format!("{module}:{function}, called"),
+    }
+}
+
+fn link(link: &LinkPlan) -> String {
+    match link {
+        LinkPlan::StaticPic(file) => format!("static, {}", file.display()),
+        LinkPlan::StaticFixed(file) => {
+            format!("static, at a fixed address (no ASLR), {}", file.display())
+        }
+        LinkPlan::Shared(file) => format!("shared, beside the launcher, {}", file.display()),
+    }
+}
+
+fn extensions(extensions: Extensions) -> &'static str {
+    match extensions {
+        Extensions::Auto => "auto: in the launcher, loaded through memory files",
+        Extensions::Memfd => "memfd: in the launcher, loaded through memory files",
+        Extensions::Sidecar => "sidecar: in lib/ beside the launcher",
+    }
+}
+
+/// The plan for machines.
+fn machine(plan: &Plan) -> Value {
+    let config = &plan.config;
+    let project = &config.project;
+    let dependencies: Vec<Value> = plan
+        .distributions
+        .iter()
+        .map(|(name, version)| json!({"name": name, "version": version}))
+        .collect();
+    json!({
+        "reason": "plan",
+        "app": project.name,
+        "version": project.version,
+        "project": project.dir,
+        "entry": project.entry.to_string(),
+        "device": config.device.name,
+        "target": plan.target,
+        "interpreter": {
+            "prefix": plan.interpreter.prefix,
+            "version": plan.interpreter.full_version,
+            "magic": plan.interpreter.magic,
+        },
+        "link": plan.link,
+        "lock": plan.lock,
+        "dependencies": dependencies,
+        "include": project.include,
+        "keep": project.prune.keep,
+        "drop": project.prune.drop,
+        "verify": project.verify,
+        "size_budget": project.size_budget,
+        "out": config.out,
+        "locked": config.resolution.locked,
+        "offline": config.resolution.offline,
+        "epoch": plan.epoch,
+        "notes": plan.notes,
+    })
 }
