@@ -206,8 +206,8 @@ pub fn run(plan: &Plan) -> Result<Tree> {
     let mut tree = walk::run(plan, &roots)?;
     stdlib::interpreter(plan, &mut tree);
     owners.describe(&mut tree)?;
-    application::describe(&plan.config.project, &mut tree);
     application::include(&plan.config.project, &mut tree)?;
+    application::describe(&plan.config.project, &mut tree);
     application::check_entry(&plan.config.project, &tree)?;
     Ok(tree)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
-use super::names::{glob, hint, is_identifier, normalise};
+use super::names::{csv, glob, hint, is_identifier, normalise};
 use super::walk::list;
 use super::{Content, Distribution, Kind, Origin, Resource, Tree};
 use crate::config::Project;
@@ -38,12 +38,28 @@ pub fn skips(project: &Project, dir: &Path, name: &str, folder: bool) -> bool {
     let habit = match folder {
         true => matches!(
             name,
-            "test" | "tests" | "testing" | "doc" | "docs" | "build" | "dist" | "venv" | "env"
-                | "node_modules" | "target" | "benchmarks" | "examples"
+            "test"
+                | "tests"
+                | "testing"
+                | "doc"
+                | "docs"
+                | "build"
+                | "dist"
+                | "venv"
+                | "env"
+                | "node_modules"
+                | "target"
+                | "benchmarks"
+                | "examples"
         ),
         false => matches!(
             name,
-            "setup.py" | "conftest.py" | "noxfile.py" | "tasks.py" | "fabfile.py" | "dodo.py"
+            "setup.py"
+                | "conftest.py"
+                | "noxfile.py"
+                | "tasks.py"
+                | "fabfile.py"
+                | "dodo.py"
                 | "versioneer.py"
         ),
     };
@@ -62,19 +78,24 @@ pub fn describe(project: &Project, tree: &mut Tree) {
         .map(|(name, _)| name.clone())
         .collect();
     modules.sort();
-    let info = format!("{}-{}.dist-info", normalise(&project.name).replace('-', "_"), project.version);
-    let mut add = |name: &str, text: String| {
+    let info =
+        format!("{}-{}.dist-info", normalise(&project.name).replace('-', "_"), project.version);
+    let mut files = vec![("METADATA", metadata(project))];
+    if !project.entry_points.is_empty() {
+        files.push(("entry_points.txt", entry_points(project)));
+    }
+    files.push(("RECORD", String::new()));
+    for (name, text) in files {
         let resource = Resource {
             content: Content::Bytes(text.into_bytes()),
             origin: Origin::Application,
             package: None,
         };
         tree.resources.insert(format!("{info}/{name}"), resource);
-    };
-    add("METADATA", metadata(project));
-    add("RECORD", String::new()); // prune writes what is kept
-    if !project.entry_points.is_empty() {
-        add("entry_points.txt", entry_points(project));
+    }
+    let record = record(tree).into_bytes();
+    if let Some(resource) = tree.resources.get_mut(&format!("{info}/RECORD")) {
+        resource.content = Content::Bytes(record);
     }
     let distribution = Distribution {
         name: project.name.clone(),
@@ -87,7 +108,8 @@ pub fn describe(project: &Project, tree: &mut Tree) {
 }
 
 fn metadata(project: &Project) -> String {
-    let mut text = format!("Metadata-Version: 2.1\nName: {}\nVersion: {}\n", project.name, project.version);
+    let mut text =
+        format!("Metadata-Version: 2.1\nName: {}\nVersion: {}\n", project.name, project.version);
     let mut line = |key: &str, value: &str| {
         if !value.is_empty() {
             // A value of several lines would end the headers.
@@ -101,6 +123,19 @@ fn metadata(project: &Project) -> String {
         line("Requires-Dist", dependency);
     }
     text
+}
+
+/// Every file of the application; pack leaves what ships.
+fn record(tree: &Tree) -> String {
+    let modules =
+        tree.modules.values().filter(|m| m.origin == Origin::Application && m.file.is_some());
+    let resources = tree.resources.iter().filter(|(_, r)| r.origin == Origin::Application);
+    let mut paths: Vec<&str> = modules
+        .map(|module| module.path.as_str())
+        .chain(resources.map(|(path, _)| path.as_str()))
+        .collect();
+    paths.sort_unstable();
+    paths.iter().map(|path| format!("{},,\n", csv(path))).collect()
 }
 
 fn entry_points(project: &Project) -> String {

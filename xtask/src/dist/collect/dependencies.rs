@@ -73,7 +73,8 @@ impl Owners {
             hashes.insert(path, rest);
             let top = path.split('/').next().unwrap_or(path);
             let module = top.split('.').next().unwrap_or(top);
-            if is_identifier(module) && (path.contains('/') || top.contains(".py") || top.contains(".so"))
+            if is_identifier(module)
+                && (path.contains('/') || top.contains(".py") || top.contains(".so"))
             {
                 modules.insert(module.to_owned());
             }
@@ -82,18 +83,26 @@ impl Owners {
                 let same = fs::metadata(site.join(path)).is_ok_and(|meta| meta.len() == 0)
                     || self.has(&other, site, path, rest);
                 if !same {
-                    self.notes.push(format!("{path} is in {other} and in {id}: one overwrote the other"));
+                    self.notes
+                        .push(format!("{path} is in {other} and in {id}: one overwrote the other"));
                 }
             }
         }
-        self.distributions.push(Installed { folder: folder.to_owned(), dir, name, version, modules });
+        self.distributions.push(Installed {
+            folder: folder.to_owned(),
+            dir,
+            name,
+            version,
+            modules,
+        });
         Ok(())
     }
 
     /// Whether the RECORD of another distribution lists the path with the same hash.
     fn has(&self, id: &str, site: &Path, path: &str, hash: &str) -> bool {
         let other = self.distributions.iter().find(|found| normalise(&found.name) == id);
-        let record = other.and_then(|other| fs::read_to_string(site.join(&other.folder).join("RECORD")).ok());
+        let record = other
+            .and_then(|other| fs::read_to_string(site.join(&other.folder).join("RECORD")).ok());
         record.is_some_and(|record| {
             record.lines().filter_map(split_record).any(|line| line == (path, hash))
         })
@@ -145,7 +154,12 @@ fn metadata_files(dir: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>> {
             files.extend(metadata_files(&file, &format!("{path}/"))?);
         } else if !matches!(
             name.as_str(),
-            "INSTALLER" | "REQUESTED" | "direct_url.json" | "uv_cache.json" | "RECORD.jws" | "RECORD.p7s"
+            "INSTALLER"
+                | "REQUESTED"
+                | "direct_url.json"
+                | "uv_cache.json"
+                | "RECORD.jws"
+                | "RECORD.p7s"
         ) {
             files.push((path, file));
         }

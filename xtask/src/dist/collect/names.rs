@@ -107,7 +107,11 @@ pub fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
 
 /// A field of a CSV line.
 pub fn csv(text: &str) -> String {
-    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains([',', '"']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +139,10 @@ mod tests {
     #[test]
     fn near_misses_are_offered_nearest_first() {
         let names = ["device_console", "device_consul", "json"];
-        assert_eq!(similar("device_consol", names.into_iter()), ["device_console", "device_consul"]);
+        assert_eq!(
+            similar("device_consol", names.into_iter()),
+            ["device_console", "device_consul"]
+        );
         assert!(similar("xml", names.into_iter()).is_empty());
     }
 }

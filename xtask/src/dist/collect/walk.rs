@@ -56,8 +56,24 @@ impl Source<'_> {
             Source::Application(_) | Source::Runtime => matches!(suffix, "pyi"),
             Source::Stdlib | Source::Dependencies(_) => matches!(
                 suffix,
-                "pyi" | "pyx" | "pxd" | "pxi" | "c" | "cc" | "cpp" | "h" | "hh" | "hpp" | "a" | "o"
-                    | "lib" | "dll" | "exe" | "pyd" | "dylib" | "pth"
+                "pyi"
+                    | "pyx"
+                    | "pxd"
+                    | "pxi"
+                    | "c"
+                    | "cc"
+                    | "cpp"
+                    | "h"
+                    | "hh"
+                    | "hpp"
+                    | "a"
+                    | "o"
+                    | "lib"
+                    | "dll"
+                    | "exe"
+                    | "pyd"
+                    | "dylib"
+                    | "pth"
             ),
         }
     }
@@ -292,13 +308,7 @@ impl Walker<'_> {
     }
 
     /// Adds what a later root has under a name: a module hides folders, the first module hides later ones.
-    fn merge(
-        &mut self,
-        name: String,
-        what: Found,
-        found: &mut BTreeMap<String, Found>,
-        top: bool,
-    ) {
+    fn merge(&mut self, name: String, what: Found, found: &mut BTreeMap<String, Found>, top: bool) {
         let root = |found: &Found| match found {
             Found::Module(portion, ..) | Found::Package(portion, ..) => Some(portion.root),
             Found::Namespace(_) => None,
@@ -315,9 +325,7 @@ impl Walker<'_> {
                     let origin = |root: usize| self.roots[root].source.origin(&name).to_string();
                     let (winner, loser) = (origin(winner), origin(loser));
                     if winner != loser {
-                        self.tree
-                            .notes
-                            .push(format!("{name} of {winner} hides {name} of {loser}"));
+                        self.tree.notes.push(format!("{name} of {winner} hides {name} of {loser}"));
                     }
                 }
             }
@@ -413,7 +421,8 @@ impl Walker<'_> {
                     _ => None,
                 };
                 let libpython = object.needed.iter().find(|name| name.starts_with("libpython3"));
-                if let (true, None, Some(libpython)) = (self.static_link, &object.fault, libpython) {
+                if let (true, None, Some(libpython)) = (self.static_link, &object.fault, libpython)
+                {
                     object.fault = Some(format!(
                         "it needs {libpython} beside the libpython inside the launcher; \
                          use link = \"shared\""

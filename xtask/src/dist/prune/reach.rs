@@ -57,7 +57,8 @@ fn entry_modules(project: &Project) -> Vec<String> {
 fn seeds(project: &Project, graph: &Graph) -> Vec<String> {
     let mut seeds = entry_modules(project);
     let values = project.entry_points.values().flat_map(BTreeMap::values);
-    seeds.extend(values.map(|value| value.split([':', '[']).next().unwrap_or("").trim().to_owned()));
+    seeds
+        .extend(values.map(|value| value.split([':', '[']).next().unwrap_or("").trim().to_owned()));
     seeds.extend(graph.roots.keys().cloned());
     let kept = |name: &&String| project.prune.keep.iter().any(|pattern| fits(pattern, name));
     seeds.extend(graph.tree.modules.keys().filter(kept).cloned());
@@ -118,8 +119,7 @@ pub fn check_drops(project: &Project, graph: &Graph, dropped: &BTreeSet<String>)
         return Ok(());
     }
     let none = BTreeSet::new();
-    let mut walk =
-        Walk { graph, dropped: &none, reached: BTreeMap::new(), queue: VecDeque::new() };
+    let mut walk = Walk { graph, dropped: &none, reached: BTreeMap::new(), queue: VecDeque::new() };
     for seed in entry_modules(project).iter().chain(graph.roots.keys()) {
         walk.visit(seed, None);
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::reach::{Reached, is_own};
 use super::Graph;
+use super::reach::{Reached, is_own};
 use crate::config::Project;
 use crate::dist::collect::Kind;
 use crate::dist::scan::EdgeKind;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::Graph;
 use super::reach::Reached;
-use crate::dist::collect::{Content, Kind, Origin, Resource, Tree, names};
+use crate::dist::collect::{Kind, Origin, Resource, Tree};
 
 /// Leaves only what ships: kept modules (and those inside libpython, which are known but do not ship),
 /// their resources and libraries.
@@ -49,7 +49,6 @@ pub fn only_kept(mut graph: Graph, reached: &Reached) -> Graph {
         .map(|(name, _)| name.clone())
         .collect();
     tree.distributions.retain(|name, _| installed.contains(name));
-    write_records(tree);
     graph
 }
 
@@ -83,32 +82,6 @@ fn keep_libraries(tree: &mut Tree, kept: &dyn Fn(&str) -> bool) {
     tree.libraries.retain(|path, _| needed.contains(path));
     let modules: BTreeSet<&String> = tree.modules.values().map(|module| &module.path).collect();
     tree.objects.retain(|path, _| modules.contains(path) || needed.contains(path));
-}
-
-/// RECORD lists what ships, so that `importlib.metadata.files()` tells the truth.
-fn write_records(tree: &mut Tree) {
-    let mut records = Vec::new();
-    for (id, distribution) in &tree.distributions {
-        let path = format!("{}/RECORD", distribution.info);
-        let Some(record) = tree.resources.get(&path) else { continue };
-        let own = |origin: &Origin| match origin {
-            Origin::Dependency(name) => name == id,
-            Origin::Application => record.origin == Origin::Application,
-            _ => false,
-        };
-        let mut paths: BTreeSet<&str> = BTreeSet::new();
-        let modules = tree.modules.values().filter(|m| own(&m.origin) && m.file.is_some());
-        paths.extend(modules.map(|module| module.path.as_str()));
-        let resources = tree.resources.iter().chain(&tree.libraries);
-        paths.extend(resources.filter(|(_, r)| own(&r.origin)).map(|(path, _)| path.as_str()));
-        let lines: Vec<String> = paths.iter().map(|path| format!("{},,\n", names::csv(path))).collect();
-        records.push((path, lines.concat()));
-    }
-    for (path, text) in records {
-        if let Some(record) = tree.resources.get_mut(&path) {
-            record.content = Content::Bytes(text.into_bytes());
-        }
-    }
 }
 
 /// Refuses shared objects that cannot be loaded on the device.

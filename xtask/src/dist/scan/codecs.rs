@@ -21,7 +21,12 @@ impl Codecs {
             Some((quoted.next()?, quoted.next()?))
         };
         let lines = text.iter().flat_map(|text| text.lines());
-        Codecs { aliases: lines.filter(|line| !line.trim_start().starts_with('#')).filter_map(pair).collect() }
+        Codecs {
+            aliases: lines
+                .filter(|line| !line.trim_start().starts_with('#'))
+                .filter_map(pair)
+                .collect(),
+        }
     }
 
     /// The module of a codec, if the tree has one for that name.

@@ -14,7 +14,8 @@ const ALIASES: [(&str, &str); 1] = [("os.path", "posixpath")];
 
 /// Parts of the standard library that a mere string does not bring in: documentation and tables of
 /// renamed modules name them, programs that use them import them.
-const NOT_BY_STRING: [&str; 6] = ["idlelib", "lib2to3", "test", "tkinter", "turtledemo", "distutils"];
+const NOT_BY_STRING: [&str; 6] =
+    ["idlelib", "lib2to3", "test", "tkinter", "turtledemo", "distutils"];
 
 /// Groups of entry points that the command line uses, not the program.
 const SCRIPTS: [&str; 2] = ["console_scripts", "gui_scripts"];
@@ -65,7 +66,8 @@ impl<'a> Resolver<'a> {
         for distribution in tree.distributions.values() {
             for (group, names) in &distribution.entry_points {
                 if !SCRIPTS.contains(&group.as_str()) {
-                    let modules = names.values().map(|value| value.split(':').next().unwrap_or("").trim());
+                    let modules =
+                        names.values().map(|value| value.split(':').next().unwrap_or("").trim());
                     groups.entry(group).or_default().extend(modules);
                 }
             }
@@ -241,7 +243,9 @@ impl<'a> Resolver<'a> {
         let mut edges: BTreeMap<String, Vec<Edge>> = BTreeMap::new();
         for (name, source) in sources() {
             let mut found = Vec::new();
-            for import in source.imports.iter().filter(|import| import.names.contains(&"*".to_owned())) {
+            for import in
+                source.imports.iter().filter(|import| import.names.contains(&"*".to_owned()))
+            {
                 let base = absolute(self.package(name), import.level, &import.module);
                 let Some((base, Facts::Source(starred))) =
                     base.and_then(|base| facts.get_key_value(&base))
@@ -249,19 +253,21 @@ impl<'a> Resolver<'a> {
                     continue;
                 };
                 let submodules = starred.all.iter().map(|short| format!("{base}.{short}"));
-                found.extend(
-                    submodules
-                        .filter(|to| self.has(to))
-                        .map(|to| Edge { to, kind: import.kind, line: import.line }),
-                );
+                found.extend(submodules.filter(|to| self.has(to)).map(|to| Edge {
+                    to,
+                    kind: import.kind,
+                    line: import.line,
+                }));
             }
             if dynamic.contains(&top(name)) && !self.is_stdlib(name) {
                 for (template, line) in &source.templates {
                     let direct = source.dynamic.contains(line);
                     let targets = self.fitting(name, template, direct);
-                    found.extend(
-                        targets.map(|to| Edge { to: to.clone(), kind: EdgeKind::String, line: *line }),
-                    );
+                    found.extend(targets.map(|to| Edge {
+                        to: to.clone(),
+                        kind: EdgeKind::String,
+                        line: *line,
+                    }));
                 }
             }
             found.retain(|edge| edge.to != *name);
@@ -293,9 +299,11 @@ impl<'a> Resolver<'a> {
             }
             let own: Vec<&str> = name.split('.').collect();
             let fits = own.len() >= parts.len()
-                && own.iter().rev().zip(parts.iter().rev()).all(|(own, part)| {
-                    wildcard(part.as_bytes(), own.as_bytes())
-                });
+                && own
+                    .iter()
+                    .rev()
+                    .zip(parts.iter().rev())
+                    .all(|(own, part)| wildcard(part.as_bytes(), own.as_bytes()));
             match (relative, speaks) {
                 (true, false) => fits && name.rsplit_once('.').is_some_and(|(p, _)| p == package),
                 (true, true) => fits,

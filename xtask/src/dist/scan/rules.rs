@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::dist::collect::names::wildcard;
 use crate::dist::collect::Tree;
+use crate::dist::collect::names::wildcard;
 
 /// The rules that hold for one Python version.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Rules {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Table {
     root: Vec<Rule>,
     edge: Vec<Rule>,
@@ -77,7 +77,10 @@ impl Rules {
         let select = |rules: Vec<Rule>| -> Result<Vec<Rule>> {
             let mut selected = Vec::new();
             for rule in rules {
-                if rule.holds(version).with_context(|| format!("scan/rules.toml: {}", rule.reason))? {
+                if rule
+                    .holds(version)
+                    .with_context(|| format!("scan/rules.toml: {}", rule.reason))?
+                {
                     selected.push(rule);
                 }
             }

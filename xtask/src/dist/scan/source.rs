@@ -134,7 +134,8 @@ impl Reader {
     fn branches(&mut self, statement: &ast::StmtIf) {
         let mut certain = true; // no test so far could have been true
         let first = (Some(statement.test.as_ref()), &statement.body);
-        let rest = statement.elif_else_clauses.iter().map(|clause| (clause.test.as_ref(), &clause.body));
+        let rest =
+            statement.elif_else_clauses.iter().map(|clause| (clause.test.as_ref(), &clause.body));
         for (test, body) in std::iter::once(first).chain(rest) {
             let truth = test.map_or(Truth::Yes, |test| {
                 self.visit_expr(test);
@@ -194,7 +195,9 @@ impl Reader {
             | "contents" | "is_resource" | "resource_filename" | "resource_string"
             | "resource_stream" | "PackageLoader" => (argument(0, "package"), false),
             "extend" => {
-                if let (Expr::Attribute(target), Some(value)) = (call.func.as_ref(), argument(0, "")) {
+                if let (Expr::Attribute(target), Some(value)) =
+                    (call.func.as_ref(), argument(0, ""))
+                {
                     self.exports(&target.value, value);
                 }
                 return;
