@@ -3,6 +3,7 @@
 //! [`run`] parses, dispatches and prints the error chain; a verb is one file with one struct of
 //! arguments and a `run(self, &Ui) -> Result<ExitCode>`; [`dist`] is the pipeline.
 
+pub mod bench;
 pub mod clean;
 pub mod config;
 pub mod dist;
@@ -35,6 +36,9 @@ enum Verb {
     Plan(plan::Args),
     Doctor(doctor::Args),
     Clean(clean::Args),
+    Bench(bench::Args),
+    #[command(hide = true)]
+    Measure(bench::MeasureArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -64,6 +68,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Plan(verb) => verb.run(&ui),
         Verb::Doctor(verb) => verb.run(&ui),
         Verb::Clean(verb) => verb.run(&ui),
+        Verb::Bench(verb) => verb.run(&ui),
+        Verb::Measure(verb) => verb.run(),
     };
     result.unwrap_or_else(|error| {
         ui.error(&error);
