@@ -5,6 +5,8 @@
 
 mod marshal;
 mod neutral;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::collections::BTreeMap;

@@ -174,7 +174,7 @@ fn settings(plan: &Plan) -> BTreeMap<String, String> {
             (keys::MAGIC, plan.interpreter.magic.to_string()),
             (keys::TARGET, plan.target.clone()),
             (keys::OPTIMIZE, OPTIMIZE.to_string()),
-            (keys::LOCKED_DOWN, "false".to_owned()),
+            (keys::LOCKED_DOWN, plan.config.device.locked_down.to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value)),
     )

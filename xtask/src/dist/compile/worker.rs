@@ -67,10 +67,14 @@ impl Worker {
     /// # Errors
     /// The program does not start, or compiles for another magic number.
     pub fn start(interpreter: &Interpreter) -> Result<Worker> {
+        Self::start_with(interpreter, SCRIPT)
+    }
+
+    pub(super) fn start_with(interpreter: &Interpreter, script: &str) -> Result<Worker> {
         let program = interpreter.program.display();
         let mut child = interpreter
             .command()
-            .args(["-c", SCRIPT])
+            .args(["-c", script])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
