@@ -85,7 +85,7 @@ def stock_command(app, python, deps):
     return [python, "-c", code], env
 
 
-def problems(case, runs):
+def problems(case, runs, launcher):
     """Yield what is wrong; the first run is stock Python's, the last may be the launcher's."""
     code, out, err = runs[0]
     if b"!!" in out:
@@ -93,6 +93,9 @@ def problems(case, runs):
     for number, (other_code, other_out, other_err) in enumerate(runs):
         if other_code != case.get("exit", 0):
             yield f"run {number}: exit {other_code}: {other_err[-2000:]}"
+        for text in case.get("expect", []) if launcher and number == len(runs) - 1 else []:
+            if text not in other_out.decode():
+                yield f"launcher: stdout lacks {text!r}"
         if "differs" in case or case.get("pyrmware-only"):
             continue
         if case.get("stdout", "same") == "same" and other_out != out:
@@ -126,7 +129,7 @@ def main():
                 runs.append(run([options.launcher], case, {}))
             if options.show and runs:
                 print(runs[0][1].decode(), "\n".join(shape(runs[0][2])), sep="--- stderr\n")
-            for problem in problems(case, runs) if runs else ():
+            for problem in problems(case, runs, options.launcher) if runs else ():
                 failed += 1
                 print(f"{app.name}/{case['name']}: {problem}")
     print(f"{failed} problems on Python {version[0]}.{version[1]}")

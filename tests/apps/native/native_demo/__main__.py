@@ -7,4 +7,4 @@ MODULES = (arrays, crypto, models)
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or ["all"]
-    run(GROUPS if wanted == ["all"] else wanted)
+    sys.exit(run(GROUPS if wanted == ["all"] else wanted))

@@ -8,7 +8,7 @@ MODULES = (data, language, network, numbers, system, text, times)
 
 def main():
     wanted = sys.argv[1:] or ["all"]
-    run(GROUPS if wanted == ["all"] else wanted)
+    sys.exit(run(GROUPS if wanted == ["all"] else wanted))
 
 
 if __name__ == "__main__":

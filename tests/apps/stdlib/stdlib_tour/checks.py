@@ -10,6 +10,8 @@ def check(function):
 
 
 def run(groups):
+    """Print every value; the result is the exit code."""
+    failed = False
     for group in groups:
         for function in GROUPS[group]:
             name = f"{group}.{function.__name__}"
@@ -17,4 +19,6 @@ def run(groups):
                 for value in function():
                     print(f"{name}: {value!a}", flush=True)
             except Exception as error:
+                failed = True
                 print(f"{name}: !! {type(error).__name__}: {error}", flush=True)
+    return int(failed)

@@ -1,0 +1,3 @@
+from fleet.north.harbour import FULL
+
+NEIGHBOUR = FULL

@@ -1,0 +1,5 @@
+"""The application's portion of a namespace that a dependency has too."""
+
+from jaraco.context import ExceptionTrap
+
+TRAP = ExceptionTrap.__name__

@@ -1,0 +1,3 @@
+import layout.circle.attribute_a as first
+
+VALUE = first.OTHER

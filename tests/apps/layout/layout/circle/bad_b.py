@@ -1,0 +1,3 @@
+from layout.circle.bad_a import OTHER
+
+VALUE = OTHER

@@ -1,0 +1,5 @@
+from layout.circle import good_b
+
+
+def name():
+    return "a knows " + good_b.NAME

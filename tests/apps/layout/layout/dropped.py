@@ -1,0 +1,3 @@
+"""Dropped by the configuration: there on stock Python only."""
+
+WHERE = "there"

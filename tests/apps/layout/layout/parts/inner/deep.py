@@ -1,0 +1,3 @@
+from ...plugins.count import NAME
+
+VALUE = f"deep {NAME}"

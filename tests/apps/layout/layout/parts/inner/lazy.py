@@ -1,0 +1,1 @@
+VALUE = "made on demand"

@@ -1,0 +1,4 @@
+from layout import LOADED
+
+NAME = "count"
+LOADED.append(NAME)
