@@ -16,6 +16,7 @@ use self::libraries::Libraries;
 use self::record::Shipped;
 use super::collect::{Content, Kind, Module, Resource, Tree};
 use super::compile::OPTIMIZE;
+use super::link::scrub;
 use super::protect::Sealed;
 use super::resolve::Plan;
 use crate::config::Extensions;
@@ -44,7 +45,7 @@ pub struct Packed {
 /// A file cannot be read or written, two files have one path, an extension module is no ELF file, or
 /// the payload is larger than 4 GiB.
 pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
-    let mut parts = Parts::new(plan.config.device.extensions == Extensions::Sidecar);
+    let mut parts = Parts::new(plan);
     let tree = &sealed.compiled.kept.graph.tree;
     parts.libraries(&tree.libraries)?;
     for (name, module) in &tree.modules {
@@ -76,6 +77,8 @@ struct Parts {
     writer: Writer,
     manifest: Manifest,
     known: Libraries,
+    /// The interpreter's prefix, which shared objects must not name.
+    prefix: PathBuf,
     /// Shared objects go beside the launcher rather than into the payload.
     beside: bool,
     sidecars: BTreeMap<String, PathBuf>,
@@ -83,12 +86,13 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(beside: bool) -> Parts {
+    fn new(plan: &Plan) -> Parts {
         Parts {
+            prefix: plan.interpreter.prefix.clone(),
+            beside: plan.config.device.extensions == Extensions::Sidecar,
             writer: Writer::new(),
             manifest: Manifest::default(),
             known: Libraries::default(),
-            beside,
             sidecars: BTreeMap::new(),
             symbols: BTreeMap::new(),
         }
@@ -100,7 +104,8 @@ impl Parts {
 
     fn libraries(&mut self, libraries: &BTreeMap<String, Resource>) -> Result<()> {
         for (path, library) in libraries {
-            let bytes = content(library)?;
+            let mut bytes = content(library)?;
+            scrub::overwrite(&mut bytes, &self.prefix);
             let dynamic =
                 elf::dynamic(&bytes).with_context(|| format!("reading the library {path}"))?;
             self.known.add(path, dynamic);
@@ -142,7 +147,9 @@ impl Parts {
             }
             Kind::Extension => {
                 let file = module.file.as_deref().context("it has no file")?;
-                let bytes = read(file)?;
+                let mut bytes = read(file)?;
+                // The interpreter's own extension modules have a run path to its folder.
+                scrub::overwrite(&mut bytes, &self.prefix);
                 let dynamic = elf::dynamic(&bytes)
                     .with_context(|| format!("reading the extension module {}", file.display()))?;
                 record.kind = pyrmware_payload::Kind::Extension;
