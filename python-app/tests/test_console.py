@@ -368,7 +368,8 @@ class Process(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             lines = [line.strip() for line in code.splitlines()]
             Path(folder, "pyrmware.py").write_text("\n".join(lines), encoding="utf-8")
-            process, port, log = self.start(PYTHONPATH=folder)
+            path = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
+            process, port, log = self.start(PYTHONPATH=os.pathsep.join(path))
 
             async def talk():
                 async with Client(HOST, port) as client:

@@ -12,6 +12,7 @@ pub mod paths;
 pub mod plan;
 pub mod python;
 pub mod run;
+pub mod test;
 pub mod ui;
 
 use std::ffi::OsString;
@@ -35,6 +36,7 @@ enum Verb {
     Run(run::Args),
     Plan(plan::Args),
     Doctor(doctor::Args),
+    Test(test::Args),
     Clean(clean::Args),
     Bench(bench::Args),
     #[command(hide = true)]
@@ -67,6 +69,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Run(verb) => verb.run(&ui),
         Verb::Plan(verb) => verb.run(&ui),
         Verb::Doctor(verb) => verb.run(&ui),
+        Verb::Test(verb) => verb.run(&ui),
         Verb::Clean(verb) => verb.run(&ui),
         Verb::Bench(verb) => verb.run(&ui),
         Verb::Measure(verb) => verb.run(),

@@ -58,10 +58,10 @@ def compiled(source, request):
 def neutral(source, replace, remove):
     """_sysconfigdata as source again, without the folders in which the interpreter was built or lives.
 
-    In every string value each old prefix is replaced by the new one, in the order given; then each
-    word (as a shell splits, roughly) that still holds one of the texts to be removed, or the folder in
-    which the interpreter was built, goes. What code asks sysconfig for on a device (EXT_SUFFIX, SOABI,
-    MULTIARCH, Py_DEBUG, …) holds no paths.
+    In every string value each old prefix is replaced by the new one, in the order given; then
+    each word (as a shell splits, roughly) that still holds one of the texts to be removed, or the
+    folder in which the interpreter was built, goes. What code asks sysconfig for on a device
+    (EXT_SUFFIX, SOABI, MULTIARCH, Py_DEBUG, …) holds no paths.
     """
     scope = {}
     exec(compile(source, "_sysconfigdata", "exec", dont_inherit=True), scope)

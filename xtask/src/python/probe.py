@@ -1,16 +1,16 @@
 """Prints, as one JSON object, what the interpreter that runs it is.
 
-Runs with `-I -S`, so that neither the environment nor a `site` has a say, and on any version from 2.7
-on: an unsuitable interpreter has to be able to say what it is.
+Runs with `-I -S`, so that neither the environment nor a `site` has a say, and on any version from
+2.7 on: an unsuitable interpreter has to be able to say what it is.
 """
 
 import json
 import sys
 
 VARIABLES = """
-    CONFIG_ARGS EXT_SUFFIX INSTSONAME LDLIBRARY LDVERSION LIBDIR LIBPL LIBRARY LIBS MODLIBS MULTIARCH
-    PLATLIBDIR Py_DEBUG Py_ENABLE_SHARED Py_GIL_DISABLED SOABI SYSLIBS HOST_GNU_TYPE
-""".split()
+    CONFIG_ARGS EXT_SUFFIX INSTSONAME LDLIBRARY LDVERSION LIBDIR LIBPL LIBRARY LIBS MODLIBS
+    MULTIARCH PLATLIBDIR Py_DEBUG Py_ENABLE_SHARED Py_GIL_DISABLED SOABI SYSLIBS HOST_GNU_TYPE
+""".split()  # noqa: SIM905 (a list of strings would be a page)
 
 
 def version_of(info):

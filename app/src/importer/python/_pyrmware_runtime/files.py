@@ -1,7 +1,7 @@
 """The read-only virtual folder below the launcher's path.
 
-Functions here have the names and signatures of those in `posix` and `io` that they stand in for; the
-launcher calls them for paths inside of its virtual folder only.
+Functions here have the names and signatures of those in `posix` and `io` that they stand in for;
+the launcher calls them for paths inside of its virtual folder only.
 """
 
 import errno

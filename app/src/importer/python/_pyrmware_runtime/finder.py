@@ -1,4 +1,4 @@
-"""The path hook: finders for folders below the launcher's path, for `pkgutil` and for paths in `sys.path`."""
+"""The path hook: finders for folders below the launcher, for `pkgutil` and paths in `sys.path`."""
 
 import _frozen_importlib
 

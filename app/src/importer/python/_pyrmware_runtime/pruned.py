@@ -4,7 +4,7 @@ import sys
 
 
 def find_spec(name, reason):
-    """Explains a pruned module to the one who imports it; to one who merely asks whether it exists: no."""
+    """Explains a pruned module to who imports it; to who merely asks whether it exists: no."""
     frame = sys._getframe()
     while frame is not None and frame.f_code.co_name in ("find_spec", "_find_spec"):
         frame = frame.f_back

@@ -22,7 +22,8 @@ class PayloadPath(type(pathlib.Path())):
 @as_file.register(PayloadPath)
 @contextlib.contextmanager
 def _(path):
-    """A path that C code and other processes can open while the context lasts: a memory file of this process.
+    """A path that C code and other processes can open while the context lasts: a memory file of
+    this process.
 
     A folder has no such path: it is given as it is, for Python code to walk through.
     """

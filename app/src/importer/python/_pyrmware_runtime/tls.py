@@ -13,7 +13,9 @@ _DEVICE_FILES = (
 
 
 def configure():
-    """Called before `ssl` is imported. An OpenSSL that was built elsewhere looks in folders that the device lacks."""
+    """Called before `ssl` is imported. An OpenSSL that was built elsewhere looks in folders that
+    the device lacks.
+    """
     import _ssl
 
     file_variable, file, folder_variable, folder = _ssl.get_default_verify_paths()

@@ -1,0 +1,181 @@
+//! `cargo xtask test`: every check of this repository, in the order in which they are cheap.
+
+mod licences;
+mod machine;
+mod python;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::config;
+use crate::paths::Paths;
+use crate::ui::{self, Ui};
+
+/// Run every check: format, lints, licences, unit tests, end-to-end tests
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test                         everything, as .ci/run does
+  cargo xtask test --quick                 all but the end-to-end tests
+  cargo xtask test --only ruff             one step
+  cargo xtask test --only e2e -- damage    end-to-end tests whose names contain `damage`
+  BLESS=1 cargo xtask test --only e2e      write the golden files anew")]
+pub struct Args {
+    /// Only this step; may be repeated
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+    /// All but the end-to-end tests
+    #[arg(long, conflicts_with = "only")]
+    quick: bool,
+    /// Passed on to `cargo test`, after `--`
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<OsString>,
+}
+
+/// One check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Step {
+    /// rustfmt changes nothing
+    Fmt,
+    /// Every crate's licence is on the list
+    Licences,
+    /// ruff's lints and format of all Python
+    Ruff,
+    /// clippy has no warning
+    Clippy,
+    /// Python's unit tests under every interpreter of this machine
+    Python,
+    /// Rust's unit tests
+    Unit,
+    /// Launchers are built and run
+    E2e,
+}
+
+const STEPS: [Step; 7] =
+    [Step::Fmt, Step::Licences, Step::Ruff, Step::Clippy, Step::Python, Step::Unit, Step::E2e];
+
+impl Args {
+    /// Runs the steps; the first that fails ends it.
+    ///
+    /// # Errors
+    /// What the step says.
+    pub fn run(self, ui: &Ui) -> Result<ExitCode> {
+        let context = Check { paths: config::workspace()?.paths, args: self.args, ui };
+        let steps = STEPS.into_iter().filter(|step| match (self.only.as_slice(), self.quick) {
+            ([], quick) => !(quick && *step == Step::E2e),
+            (only, _) => only.contains(step),
+        });
+        let mut times = Vec::new();
+        for step in steps {
+            ui.status("Checking", step.describe());
+            let since = Instant::now();
+            context.run(step).with_context(|| format!("the step `{}` failed", step.name()))?;
+            let took = since.elapsed();
+            ui.event(json!({"reason": "step", "step": step.name(), "seconds": took.as_secs_f64()}));
+            times.push((step, took));
+        }
+        for (step, took) in &times {
+            ui.status("Passed", format_args!("{} in {}", step.name(), ui::seconds(*took)));
+        }
+        let total: Duration = times.iter().map(|(_, took)| *took).sum();
+        ui.status("Finished", format_args!("every check in {}", ui::seconds(total)));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Step::Fmt => "fmt",
+            Step::Licences => "licences",
+            Step::Ruff => "ruff",
+            Step::Clippy => "clippy",
+            Step::Python => "python",
+            Step::Unit => "unit",
+            Step::E2e => "e2e",
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Step::Fmt => "the format of Rust (cargo fmt)",
+            Step::Licences => "the licences of all crates",
+            Step::Ruff => "the format and the lints of Python (ruff)",
+            Step::Clippy => "the lints of Rust (cargo clippy)",
+            Step::Python => "Python's unit tests",
+            Step::Unit => "Rust's unit tests",
+            Step::E2e => "launchers, end to end",
+        }
+    }
+}
+
+/// What a step needs.
+struct Check<'a> {
+    paths: Paths,
+    args: Vec<OsString>,
+    ui: &'a Ui,
+}
+
+impl Check<'_> {
+    fn run(&self, step: Step) -> Result<()> {
+        match step {
+            Step::Fmt => self.cargo(&["fmt", "--all", "--check"]),
+            Step::Licences => licences::check(&self.paths),
+            Step::Ruff => self.ruff(),
+            Step::Clippy => {
+                machine::prepare(self.ui)?;
+                let all = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+                self.cargo(&all)
+            }
+            Step::Python => {
+                machine::prepare(self.ui)?;
+                python::unit_tests(self.ui)
+            }
+            Step::Unit => {
+                machine::prepare(self.ui)?;
+                self.cargo(&["test", "--workspace", "--lib", "--bins"])?;
+                // The payload is the only library whose documentation has examples to run.
+                self.cargo(&["test", "--package", "pyrmware-payload", "--doc"])
+            }
+            Step::E2e => {
+                machine::prepare(self.ui)?;
+                machine::require_strace()?;
+                self.cargo(&["test", "--workspace", "--test", "e2e"])
+            }
+        }
+    }
+
+    fn cargo(&self, words: &[&str]) -> Result<()> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(words).current_dir(&self.paths.root);
+        if words[0] == "test" {
+            command.args(&self.args);
+        }
+        passes(&mut command, &format!("cargo {}", words.join(" ")))
+    }
+
+    fn ruff(&self) -> Result<()> {
+        let ruff = machine::ruff(&self.paths, self.ui)?;
+        let call = |words: &[&str]| {
+            let mut command = Command::new(&ruff);
+            command.args(words).current_dir(&self.paths.root);
+            passes(&mut command, &format!("ruff {}", words.join(" ")))
+        };
+        call(&["check", "--quiet"])?;
+        call(&["format", "--check", "--quiet"])
+    }
+}
+
+/// Runs a command that says itself what is wrong.
+fn passes(command: &mut Command, name: &str) -> Result<()> {
+    let program = Path::new(command.get_program()).display().to_string();
+    let status = command.status().with_context(|| format!("cannot start {program}"))?;
+    ensure!(status.success(), "`{name}` ended with {status}; what it said is above");
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What tests need of the machine: installed where that is ours to do, else said.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::paths::Paths;
+use crate::python::{candidates, remedy};
+use crate::ui::Ui;
+
+/// The version whose format and lints hold for this repository.
+const RUFF: &str = "0.17.6";
+
+/// Debian's packages: an interpreter whose library can be linked, pip, and what tests look through.
+const PACKAGES: [&str; 5] =
+    ["libexpat1-dev", "libpython3-dev", "python3-pip", "strace", "zlib1g-dev"];
+
+/// Installs what a fresh Debian lacks. Elsewhere, and for those who may not install, the tests say
+/// themselves what they miss: another interpreter may well do.
+pub(super) fn prepare(ui: &Ui) -> Result<()> {
+    let missing = missing_packages();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_root() {
+        ui.note(format_args!(
+            "not installed: {}; remedy: {}",
+            missing.join(", "),
+            install(&missing)
+        ));
+        return Ok(());
+    }
+    ui.status("Installing", missing.join(" "));
+    apt(&["update"])?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+/// What [`PACKAGES`] has and this machine has not; nothing where there is no dpkg.
+fn missing_packages() -> Vec<&'static str> {
+    let installed = |package: &&str| {
+        let mut query = Command::new("dpkg-query");
+        let output = query.args(["--show", "--showformat=${db:Status-Status}", package]).output();
+        output.map_or(true, |output| output.stdout == b"installed")
+    };
+    PACKAGES.into_iter().filter(|package| !installed(package)).collect()
+}
+
+fn apt(words: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.args(["--quiet", "--quiet"]).args(words).env("DEBIAN_FRONTEND", "noninteractive");
+    super::passes(&mut command, &format!("apt-get {}", words.join(" ")))
+}
+
+fn install(packages: &[&str]) -> String {
+    remedy::install(&packages.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+}
+
+#[cfg(unix)]
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    // The folder of this process belongs to its effective user.
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_root() -> bool {
+    false
+}
+
+/// Who watches what a launcher opens.
+pub(super) fn require_strace() -> Result<()> {
+    ensure!(
+        which::which("strace").is_ok(),
+        "the end-to-end tests look at launchers with strace, which is not there; remedy: {}",
+        install(&["strace"])
+    );
+    Ok(())
+}
+
+/// ruff of the pinned version: the one on PATH, else one that pip puts into the tools folder.
+pub(super) fn ruff(paths: &Paths, ui: &Ui) -> Result<PathBuf> {
+    let folder = paths.tools().join(format!("ruff-{RUFF}"));
+    let own = folder.join("bin/ruff");
+    for program in [Path::new("ruff"), &own] {
+        if is_ruff(program) {
+            return Ok(program.to_owned());
+        }
+    }
+    prepare(ui)?;
+    ui.status("Installing", format_args!("ruff {RUFF} into {}", folder.display()));
+    let python = python_with_pip()?;
+    let mut pip = Command::new(&python);
+    pip.args(["-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--upgrade"])
+        .args(["--no-deps", "--only-binary=:all:", &format!("ruff=={RUFF}"), "--target"])
+        .arg(&folder);
+    super::passes(&mut pip, "pip install ruff")?;
+    ensure!(is_ruff(&own), "pip has put no ruff {RUFF} into {}", folder.display());
+    Ok(own)
+}
+
+fn is_ruff(program: &Path) -> bool {
+    let output = Command::new(program).arg("--version").output();
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout).trim() == format!("ruff {RUFF}")
+    })
+}
+
+fn python_with_pip() -> Result<PathBuf> {
+    let has_pip = |python: &PathBuf| {
+        let output = Command::new(python).args(["-I", "-m", "pip", "--version"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let remedy = || {
+        format!(
+            "no Python here has pip, which installs ruff; remedy: {}",
+            install(&["python3-pip"])
+        )
+    };
+    candidates().into_iter().find(has_pip).with_context(remedy)
+}
