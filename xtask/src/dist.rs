@@ -24,6 +24,7 @@ use serde_json::json;
 
 use crate::config::{Config, Flags};
 use crate::ui::{self, Ui};
+use collect::{Kind, Tree};
 use folder::Folder;
 use link::Image;
 use resolve::Plan;
@@ -80,10 +81,11 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
 
     let python = format!("{app}, its dependencies, Python {}", plan.interpreter.full_version);
     let tree = log.stage("collect", "Collecting", python, || collect::run(&plan))?;
-    let found = modules(tree.modules.len());
+    tree.notes.iter().for_each(|note| ui.note(note));
+    let found = modules(shipping(&tree));
     let graph = log.stage("scan", "Scanning", &found, || scan::run(&plan, tree))?;
     let kept = log.stage("prune", "Pruning", found, || prune::run(&plan, graph))?;
-    let ships = modules(kept.graph.tree.modules.len());
+    let ships = modules(shipping(&kept.graph.tree));
     let compiled = log.stage("compile", "Compiling", &ships, || compile::run(&plan, kept))?;
     let fresh = format!("{ships}, {} of them newly compiled", compiled.fresh);
     let sealed = log.stage("protect", "Protecting", fresh, || protect::run(&plan, compiled))?;
@@ -155,6 +157,11 @@ impl<'a> Log<'a> {
         self.record.stages.push((name, stage.finish()));
         Ok(result)
     }
+}
+
+/// Modules that go into the payload; those inside libpython are in the tree too.
+fn shipping(tree: &Tree) -> usize {
+    tree.modules.values().filter(|module| module.kind != Kind::Interpreter).count()
 }
 
 fn modules(count: usize) -> String {

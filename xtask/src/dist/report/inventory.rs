@@ -1,0 +1,183 @@
+//! What is in an image, with sizes and reasons: what all reports are made from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use pyrmware_payload::SIDECAR_DIR;
+use serde::Serialize;
+
+use crate::dist::collect::{Content, Distribution, Kind, Module, Origin, Resource, names};
+use crate::dist::link::Image;
+use crate::dist::prune::Kept;
+use crate::dist::resolve::Plan;
+use crate::dist::scan::{Edge, EdgeKind};
+
+/// A module that ships.
+#[derive(Debug, Serialize)]
+pub struct ModuleItem {
+    /// Dotted name.
+    pub name: String,
+    /// `bytecode`, `extension` or `namespace`.
+    pub kind: &'static str,
+    #[serde(flatten)]
+    pub owner: Owner,
+    /// As it ships; 0 where it has no file of its own.
+    pub bytes: u64,
+    /// Why it is in, one clause.
+    pub reason: String,
+}
+
+/// A file that ships and is no module.
+#[derive(Debug, Serialize)]
+pub struct FileItem {
+    /// Path inside the payload, or beside the launcher.
+    pub path: String,
+    #[serde(flatten)]
+    pub owner: Owner,
+    pub bytes: u64,
+}
+
+/// An extension module that ships.
+#[derive(Debug, Serialize)]
+pub struct ExtensionItem {
+    /// Dotted name.
+    pub name: String,
+    pub bytes: u64,
+    /// `payload`, or `sidecar`: beside the launcher.
+    pub place: &'static str,
+}
+
+/// Who brought something.
+#[derive(Debug, Clone, Serialize)]
+pub struct Owner {
+    /// `application`, `dependency`, `stdlib` or `runtime`.
+    pub origin: &'static str,
+    /// The dependency's normalised name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<String>,
+}
+
+/// Everything that ships.
+#[derive(Debug)]
+pub struct Inventory {
+    pub modules: Vec<ModuleItem>,
+    pub resources: Vec<FileItem>,
+    pub libraries: Vec<FileItem>,
+    pub extensions: Vec<ExtensionItem>,
+    /// Files beside the launcher; those of modules and libraries are listed there too.
+    pub sidecars: BTreeMap<String, u64>,
+    /// Dependencies of which anything ships, by normalised name.
+    pub distributions: BTreeMap<String, Distribution>,
+}
+
+impl Inventory {
+    /// Looks at every file that ships.
+    pub fn of(plan: &Plan, image: &Image) -> Result<Inventory> {
+        let app = names::normalise(&plan.config.project.name);
+        let compiled = &image.packed.sealed.compiled;
+        let (kept, tree) = (&compiled.kept, &compiled.kept.graph.tree);
+        let mut modules = Vec::new();
+        let mut extensions = Vec::new();
+        // Modules inside libpython stay known to the tree whether or not anything asks for them.
+        let ship = |module: &&Module| module.kind != Kind::Interpreter;
+        for (name, module) in tree.modules.iter().filter(|(_, module)| ship(module)) {
+            let file = compiled.bytecode.get(name).or(module.file.as_ref());
+            let bytes = match module.kind {
+                Kind::Namespace => 0,
+                _ => file.map_or(Ok(0), |file| size(file))?,
+            };
+            if module.kind == Kind::Extension {
+                let aside = format!("{SIDECAR_DIR}/{}", module.path);
+                let sidecar = image.packed.sidecars.contains_key(&aside);
+                let place = if sidecar { "sidecar" } else { "payload" };
+                extensions.push(ExtensionItem { name: name.clone(), bytes, place });
+            }
+            modules.push(module_item(name, module, bytes, kept));
+        }
+        let sidecars = image
+            .packed
+            .sidecars
+            .iter()
+            .map(|(path, file)| Ok((path.clone(), size(file)?)))
+            .collect::<Result<_>>()?;
+        Ok(Inventory {
+            modules,
+            resources: files(&tree.resources)?,
+            libraries: files(&tree.libraries)?,
+            extensions,
+            sidecars,
+            distributions: tree
+                .distributions
+                .iter()
+                .filter(|(name, _)| **name != app)
+                .map(|(name, found)| (name.clone(), found.clone()))
+                .collect(),
+        })
+    }
+}
+
+fn module_item(name: &str, module: &Module, bytes: u64, kept: &Kept) -> ModuleItem {
+    let kind = match module.kind {
+        Kind::Source | Kind::Bytecode => "bytecode",
+        Kind::Extension => "extension",
+        Kind::Namespace | Kind::Interpreter => "namespace",
+    };
+    let reason = match kept.reason.get(name) {
+        Some(Some((importer, edge))) => reached(importer, edge),
+        Some(None) => {
+            kept.graph.roots.get(name).cloned().unwrap_or_else(|| "where it starts".into())
+        }
+        None => "it belongs to what is in".into(),
+    };
+    ModuleItem { name: name.into(), kind, owner: Owner::of(&module.origin), bytes, reason }
+}
+
+fn reached(importer: &str, edge: &Edge) -> String {
+    let how = match edge.kind {
+        EdgeKind::TopLevel => "imported by",
+        EdgeKind::Guarded => "imported, if it is there, by",
+        EdgeKind::InFunction => "imported in a function of",
+        EdgeKind::Conditional => "imported under a condition by",
+        EdgeKind::TypeChecking => "imported for type checking by",
+        EdgeKind::String => "named in a string of",
+        EdgeKind::Extension => "named in the extension module",
+        EdgeKind::Rule => "needed, by a rule, by",
+    };
+    match edge.line {
+        0 => format!("{how} {importer}"),
+        line => format!("{how} {importer}, line {line}"),
+    }
+}
+
+impl Owner {
+    fn of(origin: &Origin) -> Owner {
+        let (origin, distribution) = match origin {
+            Origin::Application => ("application", None),
+            Origin::Dependency(name) => ("dependency", Some(name.clone())),
+            Origin::Stdlib => ("stdlib", None),
+            Origin::Runtime => ("runtime", None),
+        };
+        Owner { origin, distribution }
+    }
+}
+
+fn files(resources: &BTreeMap<String, Resource>) -> Result<Vec<FileItem>> {
+    resources
+        .iter()
+        .map(|(path, resource)| {
+            let bytes = match &resource.content {
+                Content::File(file) => size(file)?,
+                Content::Bytes(bytes) => bytes.len() as u64,
+            };
+            Ok(FileItem { path: path.clone(), owner: Owner::of(&resource.origin), bytes })
+        })
+        .collect()
+}
+
+fn size(file: &Path) -> Result<u64> {
+    let metadata = fs::metadata(file)
+        .with_context(|| format!("cannot read the size of {}", file.display()))?;
+    Ok(metadata.len())
+}
