@@ -1,10 +1,15 @@
 //! Config -> [`Plan`]: absolute tools, interpreter, target, dependencies locked and hash-checked for the target.
 
+mod explain;
 mod install;
 mod libraries;
 mod lock;
+mod normalise;
+mod pylock;
+mod relock;
 mod requirements;
-mod tool;
+mod sources;
+pub(crate) mod tool;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -90,12 +95,18 @@ pub fn run(config: Config) -> Result<Plan> {
 
 /// Fills in what the plan has of the dependencies.
 fn dependencies(plan: &mut Plan) -> Result<()> {
-    let locked = lock::read(&plan.config, &plan.interpreter)?;
-    let pins = requirements::for_target(locked.pins, &plan.interpreter.markers);
-    plan.site = Some(install::site(plan, &pins, &locked.options)?);
-    plan.distributions = pins.iter().map(|pin| (pin.name.clone(), pin.version.clone())).collect();
-    plan.lock = Some(locked.file);
+    let tools = tool::Tools::new(&plan.config, &plan.interpreter, plan.epoch);
+    let locked = lock::read(&tools)?;
+    let site = install::site(&tools, &plan.target, &locked)?;
+    let installed = normalise::installed(&site, &plan.interpreter.markers)?;
+    plan.notes.extend(tools.note());
     plan.notes.extend(locked.notes);
+    let file = locked.file.file_name().unwrap_or_default().display();
+    plan.notes
+        .extend(installed.lacking.iter().map(|text| format!("{text}: {file} is not complete")));
+    plan.distributions = installed.distributions;
+    plan.site = Some(site);
+    plan.lock = Some(locked.file);
     Ok(())
 }
 

@@ -130,8 +130,7 @@ fn code(archive: &Path) -> Result<Code> {
         let Ok(object) = ObjectFile::parse(cache.range(offset, size)) else {
             return Ok(Code::Intermediate);
         };
-        // GCC's marker of an object that holds nothing else.
-        if object.symbol_by_name("__gnu_lto_slim").is_some() {
+        if is_intermediate(&object) {
             return Ok(Code::Intermediate);
         }
         if object.sections().any(|section| has_absolute_address(&object, &section)) {
@@ -139,6 +138,14 @@ fn code(archive: &Path) -> Result<Code> {
         }
     }
     Ok(Code::Independent)
+}
+
+/// Whether the object holds GCC's intermediate code and nothing else.
+fn is_intermediate<'data>(object: &impl Object<'data>) -> bool {
+    // Looked for first: a section's name is found sooner than a symbol's.
+    let has_code = |name: &str| name.starts_with(".gnu.lto_");
+    object.sections().any(|section| section.name().is_ok_and(has_code))
+        && object.symbol_by_name("__gnu_lto_slim").is_some()
 }
 
 /// Whether the linker of a position-independent program would refuse the section.

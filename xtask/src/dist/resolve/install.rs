@@ -1,60 +1,76 @@
 //! Unpacks the locked distributions into a folder that is addressed by what went in.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use super::Plan;
-use super::requirements::{self, Pin};
-use super::tool::Tool;
+use super::explain::Act;
+use super::lock::{Locked, hex};
+use super::tool::Tools;
+use super::{normalise, requirements};
 
-/// The folder with the pins installed; made where it is not there.
-pub(super) fn site(plan: &Plan, pins: &[Pin], options: &[String]) -> Result<PathBuf> {
-    let text = requirements::write(pins, options);
-    let sites = plan.config.paths.cache().join("site");
-    let site = sites.join(key(plan, &text));
+/// The folder with the locked distributions installed for `target`; made where it is not there.
+pub(super) fn site(tools: &Tools, target: &str, locked: &Locked) -> Result<PathBuf> {
+    let text = requirements::write(&locked.pins, &locked.options);
+    let sites = tools.config.paths.cache().join("site");
+    let site = sites.join(key(tools, target, &text));
     if site.is_dir() {
         return Ok(site);
     }
     std::fs::create_dir_all(&sites).with_context(|| format!("cannot make {}", sites.display()))?;
-    let aside = tempfile::Builder::new().prefix(".new-").tempdir_in(&sites)?;
+    let aside = tempfile::Builder::new().prefix(".new-").tempdir_in(&sites);
+    let aside = aside.with_context(|| format!("cannot write into {}", sites.display()))?;
     let file = aside.path().join("requirements.txt");
-    std::fs::write(&file, &text)?;
+    std::fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
     let folder = aside.path().join("site");
-    std::fs::create_dir(&folder)?;
-
-    let tool = Tool::find(&plan.config.paths, &plan.interpreter)?;
-    let mut command = tool.install(&plan.interpreter, &plan.config.project.dir);
-    command.args(["--no-deps", "--require-hashes", "--target"]).arg(&folder);
-    // Named one by one: what is not named may come as a wheel or as source.
-    for pin in pins.iter().filter(|pin| !plan.config.project.sdists.contains(&pin.name)) {
-        command.args(["--only-binary", &pin.name]);
+    // Made here: nothing may be left to install once markers have spoken.
+    std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if !locked.pins.is_empty() {
+        let mut arguments: Vec<OsString> =
+            ["--no-deps", "--require-hashes", "--target"].map(OsString::from).into();
+        arguments.push(folder.clone().into());
+        // Named one by one: what is not named may be built.
+        for pin in locked.pins.iter().filter(|pin| !tools.config.project.sdists.contains(&pin.name))
+        {
+            arguments.extend(["--only-binary".into(), pin.name.clone().into()]);
+        }
+        arguments.extend(["--requirement".into(), file.into()]);
+        arguments.extend(how(tools)?);
+        let name = locked.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        tools.run("install", &arguments, &Act::Install(name))?;
     }
-    command.arg("--requirement").arg(&file).stdin(Stdio::null());
-    command.env("SOURCE_DATE_EPOCH", plan.epoch.to_string());
-    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
-    if !output.status.success() {
-        bail!(
-            "cannot install the dependencies: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
+    normalise::folder(&folder)?;
     match std::fs::rename(&folder, &site) {
-        Ok(()) => Ok(site),
         // Another run was faster.
-        Err(_) if site.is_dir() => Ok(site),
-        Err(error) => Err(error).with_context(|| format!("cannot write {}", site.display())),
+        Err(error) if !site.is_dir() => {
+            Err(error).with_context(|| format!("cannot write {}", site.display()))
+        }
+        _ => Ok(site),
     }
 }
 
+/// How each tool is kept from doing more than to unpack.
+fn how(tools: &Tools) -> Result<Vec<OsString>> {
+    let options: &[&str] = match tools.get()?.is_uv() {
+        true => &["--link-mode", "copy", "--no-compile-bytecode"],
+        false => &["--quiet", "--no-compile", "--ignore-installed", "--no-warn-script-location"],
+    };
+    Ok(options.iter().map(OsString::from).collect())
+}
+
 /// Everything that the content of the folder depends on.
-fn key(plan: &Plan, requirements: &str) -> String {
-    let mut sdists = plan.config.project.sdists.clone();
+fn key(tools: &Tools, target: &str, requirements: &str) -> String {
+    let mut sdists = tools.config.project.sdists.clone();
     sdists.sort();
-    let parts =
-        ["1", &plan.target, &plan.interpreter.short_version(), &sdists.join(" "), requirements];
-    let digest = Sha256::digest(parts.join("\n"));
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    // What is built from source can depend on the very interpreter.
+    let python = match sdists.is_empty() {
+        true => tools.interpreter.short_version(),
+        false => {
+            format!("{} {}", tools.interpreter.full_version, tools.interpreter.prefix.display())
+        }
+    };
+    let parts = [normalise::VERSION, target, &python, &sdists.join(" "), requirements];
+    hex(&Sha256::digest(parts.join("\n")))[..32].to_owned()
 }
