@@ -22,8 +22,10 @@ pub fn build(plan: &Plan, payload: &Path) -> Result<PathBuf> {
     let folder = paths.launcher_target(&id(plan));
     let pyo3 = folder.join("pyo3-config.txt");
     write_if_changed(&pyo3, &libpython::pyo3_config(plan))?;
+    let exports = folder.join("exports.txt");
+    write_if_changed(&exports, libpython::EXPORTS)?;
     let link = folder.join(format!("link-{}.txt", state(libpython::library(&plan.link))?));
-    write_if_changed(&link, &(libpython::arguments(plan).join("\n") + "\n"))?;
+    write_if_changed(&link, &(libpython::arguments(plan, &exports).join("\n") + "\n"))?;
 
     let sh = Shell::new()?;
     sh.change_dir(&paths.root);

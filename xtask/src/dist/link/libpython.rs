@@ -25,8 +25,12 @@ pub fn pyo3_config(plan: &Plan) -> String {
     )
 }
 
-/// The linker's arguments, for app/build.rs.
-pub fn arguments(plan: &Plan) -> Vec<String> {
+/// What a launcher with a static libpython offers to extension modules. All of it would keep every
+/// function of Rust's standard library in, for who knows who calls them.
+pub const EXPORTS: &str = "{ Py*; _Py*; };\n";
+
+/// The linker's arguments, for app/build.rs. `exports` is a file with [`EXPORTS`].
+pub fn arguments(plan: &Plan, exports: &Path) -> Vec<String> {
     let mut arguments = Vec::new();
     match &plan.link {
         LinkPlan::StaticPic(archive) | LinkPlan::StaticFixed(archive) => {
@@ -34,7 +38,8 @@ pub fn arguments(plan: &Plan) -> Vec<String> {
             arguments.push("-Wl,--whole-archive".to_owned());
             arguments.push(archive.display().to_string());
             arguments.push("-Wl,--no-whole-archive".to_owned());
-            arguments.push("-Wl,--export-dynamic".to_owned());
+            // A list, because --export-dynamic-symbol with patterns is younger than some toolchains.
+            arguments.push(format!("-Wl,--dynamic-list={}", exports.display()));
             arguments
                 .extend(plan.interpreter.libraries.link.iter().map(|name| format!("-l{name}")));
             // rustc puts these before the archive; what only the archive needs is looked for after it.
