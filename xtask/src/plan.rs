@@ -142,11 +142,13 @@ fn machine(plan: &Plan) -> Value {
         "target": plan.target,
         "interpreter": {
             "prefix": plan.interpreter.prefix,
+            "program": plan.interpreter.program,
             "version": plan.interpreter.full_version,
             "magic": plan.interpreter.magic,
         },
         "link": plan.link,
         "lock": plan.lock,
+        "site": plan.site,
         "dependencies": dependencies,
         "include": project.include,
         "keep": project.prune.keep,

@@ -18,9 +18,9 @@ use super::resolve::Plan;
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// With it the launcher starts Python, looks for the entry, runs nothing and exits 0.
 const CHECK: &str = "PYRMWARE_CHECK";
-/// With it the launcher writes a line that begins with [`PRUNED`] for every pruned module asked for.
+/// With it the launcher writes a line for every pruned module asked for: its name, a colon, and [`PRUNED`].
 const REPORT_PRUNED: &str = "PYRMWARE_REPORT_PRUNED";
-const PRUNED: &str = "pyrmware: pruned module asked for: ";
+const PRUNED: &str = "pruned module asked for: ";
 /// How much of a failed run's output is shown: its end, where the reason is.
 const SHOWN_LINES: usize = 40;
 
@@ -175,18 +175,15 @@ fn output(stdout: &str, stderr: &str) -> String {
     if all.is_empty() { "; it wrote nothing".into() } else { all }
 }
 
-/// The names on the launcher's lines, which begin with a syslog priority (`<4>`) as stderr is no terminal.
+/// The names on the launcher's lines: `<4>hello: pruned module asked for: tkinter`, with a syslog priority
+/// as stderr is no terminal.
 fn pruned(stderr: &str) -> BTreeSet<String> {
-    stderr
-        .lines()
-        .filter_map(|line| {
-            let line = match line.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-                Some((_, rest)) => rest,
-                None => line,
-            };
-            line.strip_prefix(PRUNED).map(|name| name.trim().to_owned())
-        })
-        .collect()
+    let module = |line: &str| {
+        let (said_by, name) = line.split_once(": ")?;
+        let own = said_by.starts_with('<') && !said_by.contains(' ');
+        own.then(|| name.strip_prefix(PRUNED)).flatten().map(|name| name.trim().to_owned())
+    };
+    stderr.lines().filter_map(module).collect()
 }
 
 #[cfg(test)]
@@ -203,10 +200,11 @@ mod tests {
 
     #[test]
     fn a_launcher_that_exits_with_0_passes_and_its_pruned_modules_are_told() {
-        let script = "echo 'pyrmware: pruned module asked for: no'
-            echo '<4>pyrmware: pruned module asked for: tkinter' >&2
-            echo 'pyrmware: pruned module asked for: a.b' >&2
-            echo '<4>pyrmware: pruned module asked for: tkinter' >&2";
+        let script = "echo '<4>hello: pruned module asked for: no'
+            echo '<4>hello: pruned module asked for: tkinter' >&2
+            echo '<4>hello: pruned module asked for: a.b' >&2
+            echo 'an error: pruned module asked for: no' >&2
+            echo '<4>hello: pruned module asked for: tkinter' >&2";
         assert_eq!(sh(script, TIMEOUT).unwrap(), ["a.b", "tkinter"]);
     }
 

@@ -56,7 +56,7 @@ def compiled(source, request):
 
 
 def neutral(source, replace, remove):
-    """_sysconfigdata as source again, without the folders in which the interpreter was built or lives.
+    """_sysconfigdata as source again, without the folders that the interpreter was built or is in.
 
     In every string value each old prefix is replaced by the new one, in the order given; then
     each word (as a shell splits, roughly) that still holds one of the texts to be removed, or the
