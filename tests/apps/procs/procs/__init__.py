@@ -1,0 +1,1 @@
+"""An application that is a family of processes."""
