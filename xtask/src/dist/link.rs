@@ -13,7 +13,7 @@ use memchr::memmem;
 use sha2::{Digest, Sha256};
 
 use self::scrub::{Forbidden, Leak};
-use super::pack::Packed;
+use super::pack::{self, Packed};
 use super::resolve::{LinkPlan, Plan};
 
 /// A complete image folder, staged aside: [`super::report`] adds its files, then it replaces the previous one.
@@ -55,8 +55,7 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
         packed.sidecars.insert(libpython::soname(library)?, library.clone());
     }
     for (path, file) in &packed.sidecars {
-        let mut bytes = read(file)?;
-        scrub::overwrite(&mut bytes, &plan.interpreter.prefix);
+        let bytes = pack::shared_object(&read(file)?, &plan.interpreter.prefix);
         place(&stage.join(path), &bytes)?;
     }
     let path = stage.join(&plan.config.project.name);

@@ -3,6 +3,7 @@
 pub mod elf;
 mod libraries;
 mod record;
+mod strip;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use self::libraries::Libraries;
 use self::record::Shipped;
-use super::collect::{Content, Kind, Module, Resource, Tree};
+use super::collect::{Content, Kind, Module, Resource};
 use super::compile::OPTIMIZE;
 use super::link::scrub;
 use super::protect::Sealed;
@@ -52,12 +53,14 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
         let code = sealed.compiled.bytecode.get(name).map(PathBuf::as_path);
         parts.module(name, module, code).with_context(|| format!("packing module {name}"))?;
     }
-    for (path, resource) in &tree.resources {
-        let bytes = match record_of(path, tree)? {
-            Some(record) => record.into_bytes(),
-            None => content(resource)?,
-        };
-        parts.add(path, bytes)?;
+    let (records, resources): (Vec<_>, Vec<_>) =
+        tree.resources.iter().partition(|(path, _)| path.ends_with(".dist-info/RECORD"));
+    for (path, resource) in resources {
+        parts.shipped.insert(path.clone(), Shipped::Unchanged);
+        parts.add(path, content(resource)?)?;
+    }
+    for (path, record) in records {
+        parts.record(path, record)?;
     }
     let Parts { writer, mut manifest, sidecars, symbols, .. } = parts;
     manifest.settings = settings(plan);
@@ -83,6 +86,8 @@ struct Parts {
     beside: bool,
     sidecars: BTreeMap<String, PathBuf>,
     symbols: BTreeMap<String, PathBuf>,
+    /// What became of the files that distributions list.
+    shipped: BTreeMap<String, Shipped>,
 }
 
 impl Parts {
@@ -95,6 +100,7 @@ impl Parts {
             known: Libraries::default(),
             sidecars: BTreeMap::new(),
             symbols: BTreeMap::new(),
+            shipped: BTreeMap::new(),
         }
     }
 
@@ -104,8 +110,7 @@ impl Parts {
 
     fn libraries(&mut self, libraries: &BTreeMap<String, Resource>) -> Result<()> {
         for (path, library) in libraries {
-            let mut bytes = content(library)?;
-            scrub::overwrite(&mut bytes, &self.prefix);
+            let bytes = self.shared_object(path, content(library)?);
             let dynamic =
                 elf::dynamic(&bytes).with_context(|| format!("reading the library {path}"))?;
             self.known.add(path, dynamic);
@@ -115,6 +120,24 @@ impl Parts {
             }
         }
         Ok(())
+    }
+
+    /// The form in which a shared object ships, whose path in distributions' lists is `path`.
+    fn shared_object(&mut self, path: &str, bytes: Vec<u8>) -> Vec<u8> {
+        let out = shared_object(&bytes, &self.prefix);
+        let shipped = if out == bytes { Shipped::Unchanged } else { Shipped::Changed };
+        self.shipped.insert(path.to_owned(), shipped);
+        out
+    }
+
+    /// A distribution's list of its files, reduced to what ships.
+    fn record(&mut self, path: &str, record: &Resource) -> Result<()> {
+        let text =
+            String::from_utf8(content(record)?).with_context(|| format!("{path} is not UTF-8"))?;
+        self.shipped.insert(path.to_owned(), Shipped::Changed);
+        let shipped = |path: &str| self.shipped.get(path).copied().unwrap_or(Shipped::No);
+        let reduced = record::reduced(&text, shipped);
+        self.add(path, reduced.into_bytes())
     }
 
     fn beside(&mut self, path: &str, file: &Path) {
@@ -139,6 +162,7 @@ impl Parts {
                 let stem = module.path.trim_end_matches(".pyc").trim_end_matches(".py");
                 record.kind = pyrmware_payload::Kind::Bytecode;
                 record.filename = format!("{stem}.py");
+                self.shipped.insert(module.path.clone(), Shipped::Changed);
                 record.file = Some(format!("{stem}.pyc"));
                 self.add(&format!("{stem}.pyc"), read(pyc)?)?;
                 if let (Kind::Source, Some(file)) = (module.kind, &module.file) {
@@ -147,9 +171,7 @@ impl Parts {
             }
             Kind::Extension => {
                 let file = module.file.as_deref().context("it has no file")?;
-                let mut bytes = read(file)?;
-                // The interpreter's own extension modules have a run path to its folder.
-                scrub::overwrite(&mut bytes, &self.prefix);
+                let bytes = self.shared_object(&module.path, read(file)?);
                 let dynamic = elf::dynamic(&bytes)
                     .with_context(|| format!("reading the extension module {}", file.display()))?;
                 record.kind = pyrmware_payload::Kind::Extension;
@@ -167,6 +189,14 @@ impl Parts {
         self.manifest.modules.insert(name.to_owned(), record);
         Ok(())
     }
+}
+
+/// A shared object as it ships: without the run path to the folder of the interpreter that it was built
+/// for, and without debug information, which the developer still has.
+pub fn shared_object(bytes: &[u8], prefix: &Path) -> Vec<u8> {
+    let mut out = strip::stripped(bytes).unwrap_or_else(|| bytes.to_vec());
+    scrub::overwrite(&mut out, prefix);
+    out
 }
 
 fn settings(plan: &Plan) -> BTreeMap<String, String> {
@@ -196,38 +226,6 @@ fn pruned(dropped: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         .filter(|(name, _)| !inside(name))
         .map(|(name, reason)| (name.clone(), reason.clone()))
         .collect()
-}
-
-/// The reduced `RECORD`, when `path` is one.
-fn record_of(path: &str, tree: &Tree) -> Result<Option<String>> {
-    let Some(info) = path.strip_suffix(".dist-info/RECORD") else { return Ok(None) };
-    let bytes = content(&tree.resources[path])?;
-    let text = String::from_utf8(bytes).with_context(|| format!("{path} is not UTF-8"))?;
-    let sources: std::collections::BTreeSet<&str> = tree
-        .modules
-        .values()
-        .filter(|module| !matches!(module.kind, Kind::Extension | Kind::Interpreter))
-        .map(|module| module.path.as_str())
-        .collect();
-    let extensions: std::collections::BTreeSet<&str> = tree
-        .modules
-        .values()
-        .filter(|module| module.kind == Kind::Extension)
-        .map(|module| module.path.as_str())
-        .collect();
-    let own = format!("{info}.dist-info/RECORD");
-    Ok(Some(record::reduced(&text, |path| {
-        if path == own || sources.contains(path) {
-            Shipped::Changed
-        } else if extensions.contains(path)
-            || tree.resources.contains_key(path)
-            || tree.libraries.contains_key(path)
-        {
-            Shipped::Unchanged
-        } else {
-            Shipped::No
-        }
-    })))
 }
 
 fn content(resource: &Resource) -> Result<Vec<u8>> {
