@@ -79,3 +79,32 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         ExitCode::FAILURE
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_application_gets_what_follows_the_dashes() {
+        let cli =
+            Cli::try_parse_from(["xtask", "run", "-q", "--offline", "--", "-v", "--port", "0"]);
+        let Verb::Run(run) = cli.unwrap().verb else { panic!("another verb") };
+        assert_eq!(run.args, ["-v", "--port", "0"]);
+        assert!(Cli::try_parse_from(["xtask", "run", "--port", "0"]).is_err());
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_2() {
+        for args in [&["xtask"][..], &["xtask", "dits"], &["xtask", "dist", "-q", "-v"]] {
+            let error = Cli::try_parse_from(args).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{args:?}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ pub struct Args {
     flags: Flags,
     /// Arguments of the application, after `--`
     #[arg(last = true, value_name = "ARGS")]
-    args: Vec<OsString>,
+    pub(crate) args: Vec<OsString>,
 }
 
 impl Args {

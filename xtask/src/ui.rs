@@ -355,3 +355,6 @@ pub fn seconds(duration: Duration) -> String {
         s => format!("{}m {:02}s", s / 60, s % 60),
     }
 }
+
+#[cfg(test)]
+mod tests;

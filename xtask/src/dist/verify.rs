@@ -54,12 +54,11 @@ pub fn run(plan: &Plan, mut image: Image) -> Result<Image> {
         );
         return Ok(image);
     }
-    let arguments = project.verify.as_deref().unwrap_or_default();
-    let asked = check(&image.launcher, project.verify.as_deref(), TIMEOUT).with_context(|| {
-        format!(
-            "the new launcher fails `{}`",
-            [&[project.name.clone()], arguments].concat().join(" ")
-        )
+    let command = project.verify.as_deref();
+    let asked = check(&image.launcher, command, TIMEOUT).with_context(|| {
+        let words = std::iter::once(&project.name).chain(command.unwrap_or_default());
+        let words: Vec<&str> = words.map(String::as_str).collect();
+        format!("the new launcher fails `{}`", words.join(" "))
     })?;
     let dropped = &image.packed.sealed.compiled.kept.dropped;
     image.warnings.extend(asked.into_iter().map(|name| {
