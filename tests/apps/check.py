@@ -117,7 +117,8 @@ def main():
     code = "import sys; print(*sys.version_info[:2])"
     version = tuple(map(int, subprocess.check_output([options.python, "-c", code]).split()))
     failed = 0
-    for app in [APPS / name for name in options.apps] or sorted(APPS.glob("*/")):
+    apps = sorted(path.parent for path in APPS.glob("*/cases.toml"))
+    for app in [APPS / name for name in options.apps] or apps:
         command, env = stock_command(app, options.python, options.deps)
         cases = tomllib.loads((app / "cases.toml").read_text())["case"]
         assert len({case["name"] for case in cases}) == len(cases), "two cases of one name"

@@ -83,7 +83,7 @@ def processes():
 @check
 def pools():
     for method in METHODS:
-        with multiprocessing.get_context(method).Pool(2, maxtasksperchild=3) as pool:
+        with multiprocessing.get_context(method).Pool(2) as pool:
             yield method, pool.map(abs, [-1, 2, -3]), pool.apply(facts)
             yield (
                 pool.starmap(pow, [(2, 3), (3, 2)]),
