@@ -226,11 +226,12 @@ def unraisable():
 
 def flags():
     names = ("debug", "inspect", "interactive", "optimize", "verbose", "bytes_warning", "quiet")
-    for name in (*names, "hash_randomization", "dev_mode", "utf8_mode"):
+    # Not utf8_mode: the launcher is in it whatever the locale says.
+    for name in (*names, "hash_randomization", "dev_mode"):
         print("flag", name, getattr(sys.flags, name))
     print("encodings", sys.getdefaultencoding(), sys.getfilesystemencoding())
     print("filesystem errors", sys.getfilesystemencodeerrors())
-    print("preferred", locale.getpreferredencoding(False), locale.getlocale(locale.LC_CTYPE))
+    print("preferred", locale.getpreferredencoding(False).lower(), locale.getlocale(locale.LC_CTYPE))
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         print(stream.name, stream.mode, stream.encoding, stream.errors, stream.newlines)
         print(stream.name, stream.line_buffering, stream.write_through, stream.fileno())
@@ -244,7 +245,8 @@ def flags():
     print("executable", os.path.isabs(sys.executable), os.access(sys.executable, os.X_OK))
     print("argv", isinstance(sys.argv[0], str), len(sys.argv))
     print("main", sys.modules["__main__"].__name__, sys.modules["__main__"].__spec__.name)
-    print("builtins", [hasattr(builtins, name) for name in ("exit", "quit", "help", "copyright")])
+    # Not help and copyright: `site` puts them there for those who type.
+    print("builtins", [hasattr(builtins, name) for name in ("exit", "quit")])
     print("traced", sys.gettrace(), sys.getprofile(), threading.active_count())
     print("debug", __debug__)
 

@@ -1,0 +1,255 @@
+//! Every application under `tests/apps`, and the sample: the launcher behaves as stock Python does.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::support::task::{Ended, Task};
+use crate::support::{self, ROOT, SAMPLE, shape};
+
+/// One application, one test: they fail and run by themselves.
+macro_rules! applications {
+    ($($test:ident: $folder:literal),* $(,)?) => {
+        $(#[test] fn $test() { check($folder); })*
+
+        #[test]
+        fn no_application_is_forgotten() {
+            let folders = ROOT.join("tests/apps").read_dir().expect("the folder is there");
+            let mut found: Vec<String> = folders
+                .map(|entry| entry.expect("it can be read").path())
+                .filter(|path| path.join("pyproject.toml").is_file())
+                .map(|path| path.file_name().expect("a name").to_string_lossy().into_owned())
+                .collect();
+            found.sort();
+            assert_eq!(found, [$($folder),*], "the list in apps.rs has every folder of tests/apps");
+        }
+    };
+}
+
+applications! {
+    db: "db",
+    hello: "hello",
+    layout: "layout",
+    native: "native",
+    procs: "procs",
+    script_entry: "script-entry",
+    stdlib: "stdlib",
+    web: "web",
+}
+
+/// `cases.toml`; tests/apps/README.md says what the keys mean.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Case {
+    name: String,
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    stdin: String,
+    #[serde(default)]
+    exit: i32,
+    ready: Option<String>,
+    signal: Option<String>,
+    #[serde(default)]
+    python: String,
+    #[serde(default)]
+    expect: Vec<String>,
+    #[serde(default)]
+    stdout: Compare,
+    #[serde(default)]
+    stderr: Compare,
+    differs: Option<String>,
+    #[serde(default)]
+    pyrmware_only: bool,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Compare {
+    #[default]
+    Same,
+    Any,
+}
+
+/// Runs every case of an application on both sides and tells all differences at once.
+fn check(folder: &str) {
+    let project = support::project(folder);
+    let plan = support::plan(folder);
+    let stock = Stock::of(&project, &plan);
+    let image = support::image(folder);
+    let alone = image.alone();
+    let text = fs::read_to_string(project.join("cases.toml")).expect("cases.toml is there");
+    let cases: Cases = toml::from_str(&text).expect("cases.toml is as its README says");
+    let version = plan["interpreter"]["version"].as_str().expect("a version");
+    let mut problems = Vec::new();
+    let mut ran = 0;
+    for case in cases.case.iter().filter(|case| wanted(&case.python, version)) {
+        let ours = case.run(alone.task(), "/nonexistent");
+        let theirs = (!case.pyrmware_only).then(|| case.run(stock.task(), &stock.path));
+        let found = case.compare(&ours, theirs.as_ref());
+        problems.extend(found.map(|problem| format!("{folder}/{}: {problem}", case.name)));
+        ran += 1;
+    }
+    assert!(ran > 0, "{folder} has no case for Python {version}");
+    assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
+}
+
+impl Case {
+    fn run(&self, task: Task, path: &str) -> Ended {
+        let mut task = task
+            .env("PATH", path)
+            .env("HOME", "/nonexistent")
+            .env("LANG", "C.UTF-8")
+            .args(&self.args)
+            .stdin(self.stdin.as_bytes());
+        for (name, value) in &self.env {
+            task = task.env(name, value);
+        }
+        if let Some(ready) = self.ready.clone() {
+            let name = self.signal.as_deref().expect("a case with `ready` has a `signal`");
+            let number = signal(name);
+            let mut sent = false;
+            task = task.on_stdout(move |line, process| {
+                if line == ready && !sent {
+                    process.signal(number);
+                    sent = true;
+                }
+            });
+        }
+        task.run()
+    }
+
+    fn compare(&self, ours: &Ended, theirs: Option<&Ended>) -> impl Iterator<Item = String> {
+        let mut problems = Vec::new();
+        for (side, ended) in [Some(("the launcher", ours)), theirs.map(|theirs| ("stock", theirs))]
+            .into_iter()
+            .flatten()
+        {
+            if ended.code != self.exit {
+                problems.push(format!("{side} exits with {}: {ended}", ended.code));
+            }
+            for line in ended.out().lines().filter(|line| line.contains("!!")) {
+                problems.push(format!("{side} caught an unexpected error: {line}"));
+            }
+        }
+        for text in self.expect.iter().filter(|text| !ours.out().contains(text.as_str())) {
+            problems.push(format!("stdout lacks {text:?}: {ours}"));
+        }
+        if let (Some(theirs), None) = (theirs, &self.differs) {
+            if self.stdout == Compare::Same && ours.stdout != theirs.stdout {
+                problems.push(format!("stdout differs\n{}", lines(&theirs.out(), &ours.out())));
+            }
+            let (stock, own) = (shape::of(&theirs.err()), shape::of(&ours.err()));
+            if self.stderr == Compare::Same && stock != own {
+                problems.push(format!("stderr differs\n{}", lines(&stock, &own)));
+            }
+        }
+        problems.into_iter()
+    }
+}
+
+/// The lines that only one side has.
+fn lines(stock: &str, launcher: &str) -> String {
+    let only = |sign: &str, a: &str, b: &str| -> String {
+        let other: Vec<&str> = b.lines().collect();
+        let alone = a.lines().filter(|line| !other.contains(line)).take(20);
+        alone.map(|line| format!("    {sign} {line}\n")).collect()
+    };
+    only("stock   ", stock, launcher) + &only("launcher", launcher, stock)
+}
+
+/// Stock Python with the application and its dependencies on the search path.
+struct Stock {
+    program: PathBuf,
+    head: Vec<String>,
+    python_path: String,
+    path: String,
+}
+
+impl Stock {
+    fn of(project: &Path, plan: &Value) -> Stock {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let source = project.join("src");
+        let root = if source.is_dir() { source } else { project.to_owned() };
+        // The `.dist-info` that an installed application would have.
+        let stock = Some(project.join("stock")).filter(|stock| stock.is_dir());
+        let site = plan["site"].as_str().map(PathBuf::from);
+        let folders: Vec<PathBuf> = [Some(root), stock, site].into_iter().flatten().collect();
+        let entry = text(&plan["entry"]);
+        let head = match entry.split_once(':') {
+            None => vec!["-m".to_owned(), entry],
+            Some((module, function)) => {
+                let code =
+                    format!("import sys; from {module} import {function}; sys.exit({function}())");
+                vec!["-c".to_owned(), code]
+            }
+        };
+        Stock {
+            program: PathBuf::from(text(&plan["interpreter"]["program"])),
+            head,
+            python_path: std::env::join_paths(folders)
+                .expect("no colon")
+                .into_string()
+                .expect("UTF-8"),
+            path: std::env::var("PATH").unwrap_or_default(),
+        }
+    }
+
+    fn task(&self) -> Task {
+        Task::new(&self.program)
+            .clean_env()
+            .env("PYTHONPATH", &self.python_path)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .args(&self.head)
+    }
+}
+
+/// Whether `">=3.11,<3.13"` has this version.
+fn wanted(clauses: &str, version: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u32> {
+        text.trim().split('.').take(2).map(|part| part.parse().expect("a number")).collect()
+    };
+    let version = numbers(version);
+    clauses.split(',').map(str::trim).filter(|clause| !clause.is_empty()).all(|clause| {
+        match (clause.strip_prefix(">="), clause.strip_prefix('<')) {
+            (Some(least), _) => version >= numbers(least),
+            (_, Some(above)) => version < numbers(above),
+            _ => panic!("{clause:?} is no clause"),
+        }
+    })
+}
+
+fn signal(name: &str) -> i32 {
+    match name {
+        "HUP" => libc::SIGHUP,
+        "INT" => libc::SIGINT,
+        "KILL" => libc::SIGKILL,
+        "TERM" => libc::SIGTERM,
+        "USR1" => libc::SIGUSR1,
+        "USR2" => libc::SIGUSR2,
+        other => panic!("{other} is no signal that cases know"),
+    }
+}
+
+/// The sample has no cases: its self-test is one. What stock Python says is the same, too.
+#[test]
+fn sample() {
+    let plan = support::plan(SAMPLE);
+    let stock = Stock::of(&support::project(SAMPLE), &plan);
+    let alone = support::image(SAMPLE).alone();
+    let theirs = stock.task().env("PATH", &stock.path).arg("--selftest").run().success();
+    let ours = alone.task().arg("--selftest").run().success();
+    assert_eq!(ours.out(), theirs.out());
+    assert_eq!(ours.err(), theirs.err());
+}

@@ -1,0 +1,177 @@
+//! What every test needs: `xtask` as people call it, and launchers that are built once.
+
+pub mod golden;
+pub mod shape;
+pub mod task;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use task::{Ended, Task};
+
+/// The top folder of this workspace.
+pub static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace").to_owned()
+});
+
+/// A folder for tests below cargo's target folder; what is in it is reused by the next run.
+pub fn scratch() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// An application of `tests/apps`, or the sample.
+pub fn project(name: &str) -> PathBuf {
+    if name == SAMPLE { ROOT.join("python-app") } else { ROOT.join("tests/apps").join(name) }
+}
+
+/// The folder `python-app`, as tests name it.
+pub const SAMPLE: &str = "python-app";
+
+/// Long enough for a launcher to be linked from nothing while others are.
+pub const BUILD_LIMIT: Duration = Duration::from_secs(900);
+
+/// `cargo xtask ARGS`, in this workspace, without the variables that cargo sets for tests.
+pub fn xtask() -> Task {
+    let mut task = Task::new(env!("CARGO_BIN_EXE_xtask")).cwd(&ROOT).limit(BUILD_LIMIT);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let of_this_test = ["CARGO_PKG_", "CARGO_BIN_EXE_", "CARGO_MANIFEST_", "PYRMWARE_"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
+        if of_this_test || text == "LD_LIBRARY_PATH" || text == "CARGO_PRIMARY_PACKAGE" {
+            task = task.without_env(&name);
+        }
+    }
+    task
+}
+
+/// `cargo xtask dist` of a project into a folder.
+pub fn dist(project: &Path, out: &Path) -> Task {
+    xtask()
+        .args(["dist", "--message-format", "json", "--project"])
+        .arg(project)
+        .arg("--out")
+        .arg(out)
+}
+
+/// What `xtask … --message-format json` printed: the last object with this `reason`.
+pub fn event(ended: &Ended, reason: &str) -> Value {
+    let text = String::from_utf8_lossy(&ended.stdout);
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON lines"));
+    let last = events.filter(|event| event["reason"] == reason).last();
+    last.unwrap_or_else(|| panic!("no {reason:?} in what xtask printed:\n{text}"))
+}
+
+/// A finished image folder.
+#[derive(Debug)]
+pub struct Image {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The launcher in it.
+    pub launcher: PathBuf,
+    /// Its `report.json`.
+    pub report: Value,
+}
+
+impl Image {
+    /// Reads the image that `dist` says it has written.
+    pub fn of(ended: &Ended) -> Image {
+        let event = event(ended, "image");
+        let path = |key: &str| PathBuf::from(event[key].as_str().expect("a path"));
+        let report = fs::read(path("report")).expect("the report is there");
+        Image {
+            folder: path("folder"),
+            launcher: path("launcher"),
+            report: serde_json::from_slice(&report).expect("the report is JSON"),
+        }
+    }
+
+    /// The launcher copied alone into an empty folder, as it comes to a device.
+    pub fn alone(&self) -> Alone {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = self.launcher.file_name().expect("a name");
+        let launcher = folder.path().join(name);
+        fs::copy(&self.launcher, &launcher).expect("the launcher is copied");
+        for file in self.beside() {
+            let to = folder.path().join(file);
+            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder is made");
+            fs::copy(self.folder.join(file), to).expect("what belongs beside it is copied");
+        }
+        Alone { launcher, folder }
+    }
+
+    /// Files that belong beside the launcher: a shared libpython, where there is no other.
+    pub fn beside(&self) -> impl Iterator<Item = &String> {
+        self.report["sidecars"].as_object().expect("a table").keys()
+    }
+}
+
+/// A launcher that has nothing beside it.
+pub struct Alone {
+    /// The launcher.
+    pub launcher: PathBuf,
+    /// The folder that it is in.
+    pub folder: TempDir,
+}
+
+impl Alone {
+    /// Runs it as `env -i PATH=/nonexistent ./app` in an empty folder.
+    pub fn task(&self) -> Task {
+        Task::new(&self.launcher).clean_env().env("PATH", "/nonexistent")
+    }
+
+    /// Makes its folder unwritable, which root does not notice.
+    pub fn read_only(self) -> Alone {
+        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o555)).expect("chmod");
+        self
+    }
+}
+
+/// The image of an application with the interpreter that is chosen by default, built once in a run.
+pub fn image(name: &str) -> Arc<Image> {
+    static IMAGES: Mutex<BTreeMap<String, Arc<OnceLock<Arc<Image>>>>> = Mutex::new(BTreeMap::new());
+    let place = {
+        let mut images = IMAGES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        images.entry(name.to_owned()).or_default().clone()
+    };
+    place
+        .get_or_init(|| {
+            let out = scratch().join("images").join(name);
+            Arc::new(Image::of(&dist(&project(name), &out).run().success()))
+        })
+        .clone()
+}
+
+/// What `cargo xtask plan` says of an application.
+pub fn plan(name: &str) -> Value {
+    let words = ["plan", "--message-format", "json", "--project"];
+    event(&xtask().args(words).arg(project(name)).run().success(), "plan")
+}
+
+/// A copy of a project, to be changed.
+pub fn copy_of(name: &str) -> TempDir {
+    let to = tempfile::tempdir().expect("a folder");
+    copy(&project(name), to.path());
+    to
+}
+
+/// Copies what a folder holds, save what Python and tools leave in it.
+pub fn copy(from: &Path, to: &Path) {
+    let litter = |entry: &walkdir::DirEntry| entry.file_name() == "__pycache__";
+    for entry in walkdir::WalkDir::new(from).into_iter().filter_entry(|entry| !litter(entry)) {
+        let entry = entry.expect("the folder can be read");
+        let target = to.join(entry.path().strip_prefix(from).expect("it is below"));
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&target).expect("a folder is made");
+        } else {
+            fs::copy(entry.path(), &target).expect("a file is copied");
+        }
+    }
+}
