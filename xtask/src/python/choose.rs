@@ -1,6 +1,7 @@
 //! Which interpreter a launcher embeds when nobody, or only a file, says so.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -211,9 +212,11 @@ fn installed_below(folder: &Path) -> Vec<PathBuf> {
 /// A Python of this machine that can run pip: what tools are installed with, never what goes into a launcher.
 /// `first` is tried before the others.
 pub fn host_tool_python(first: &Interpreter) -> Result<PathBuf> {
+    // Starting pip itself takes half a second.
+    const HAS_PIP: &str = "import importlib.util as u, sys; sys.exit(u.find_spec('pip') is None)";
     let has_pip = |program: &PathBuf| {
-        let mut command = std::process::Command::new(program);
-        let output = command.args(["-I", "-m", "pip", "--version"]).output();
+        let output =
+            Command::new(program).args(["-I", "-c", HAS_PIP]).stdin(Stdio::null()).output();
         output.is_ok_and(|output| output.status.success())
     };
     let mut programs = vec![first.program.clone()];

@@ -32,8 +32,7 @@ pub(super) fn site(tools: &Tools, target: &str, locked: &Locked) -> Result<PathB
             ["--no-deps", "--require-hashes", "--target"].map(OsString::from).into();
         arguments.push(folder.clone().into());
         // Named one by one: what is not named may be built.
-        for pin in locked.pins.iter().filter(|pin| !tools.config.project.sdists.contains(&pin.name))
-        {
+        for pin in locked.pins.iter().filter(|pin| !tools.sdists.contains(&pin.name)) {
             arguments.extend(["--only-binary".into(), pin.name.clone().into()]);
         }
         arguments.extend(["--requirement".into(), file.into()]);
@@ -62,15 +61,13 @@ fn how(tools: &Tools) -> Result<Vec<OsString>> {
 
 /// Everything that the content of the folder depends on.
 fn key(tools: &Tools, target: &str, requirements: &str) -> String {
-    let mut sdists = tools.config.project.sdists.clone();
-    sdists.sort();
     // What is built from source can depend on the very interpreter.
-    let python = match sdists.is_empty() {
+    let python = match tools.sdists.is_empty() {
         true => tools.interpreter.short_version(),
         false => {
             format!("{} {}", tools.interpreter.full_version, tools.interpreter.prefix.display())
         }
     };
-    let parts = [normalise::VERSION, target, &python, &sdists.join(" "), requirements];
+    let parts = [normalise::VERSION, target, &python, &tools.sdists.join(" "), requirements];
     hex(&Sha256::digest(parts.join("\n")))[..32].to_owned()
 }

@@ -31,6 +31,8 @@ pub(super) const PYLOCK: &str = "pylock.toml";
 
 /// Reads the project's lock: `uv.lock`, else `pylock.toml`, else `requirements.txt` with hashes, else makes one.
 pub(super) fn read(tools: &Tools) -> Result<Locked> {
+    // First, so that a typing error is not told as a tool's failure.
+    wanted(tools)?;
     let folder = &tools.config.project.dir;
     let file = |name: &str| Some(folder.join(name)).filter(|file| file.is_file());
     if let Some(file) = file("uv.lock") {
@@ -49,7 +51,7 @@ pub(super) fn read(tools: &Tools) -> Result<Locked> {
             Some(reason) => notes.push(format!("requirements.txt is not used: {reason}")),
         }
     }
-    let mut locked = make(tools, &folder.join(PYLOCK), "there is no lock")?;
+    let mut locked = make(tools, &folder.join(PYLOCK), "there was no lock")?;
     locked.notes.splice(0..0, notes);
     Ok(locked)
 }
@@ -99,9 +101,7 @@ fn pylock(tools: &Tools, file: PathBuf) -> Result<Locked> {
         );
     }
     let (folder, markers) = (&tools.config.project.dir, &tools.interpreter.markers);
-    locked_by_others(tools, file, &remedy, |_| {
-        lock.pins(folder, markers, &tools.config.project.sdists)
-    })
+    locked_by_others(tools, file, &remedy, |_| lock.pins(folder, markers, &tools.sdists))
 }
 
 /// Why the lock is not for these dependencies, this Python or this platform.
@@ -125,11 +125,7 @@ fn stale(tools: &Tools, lock: &PyLock) -> Result<Option<String>> {
 
 /// The dependency that the pins do not satisfy, if any.
 fn lacks(tools: &Tools, pins: &[Pin]) -> Result<Option<String>> {
-    for text in &tools.config.project.dependencies {
-        let wanted: Requirement = text.parse().context("[project] dependencies")?;
-        if !wanted.applies(&tools.interpreter.markers) {
-            continue;
-        }
+    for (text, wanted) in wanted(tools)? {
         let Some(pin) = pins.iter().find(|pin| pin.name == wanted.name) else {
             return Ok(Some(format!("it has no `{}`", wanted.name)));
         };
@@ -141,6 +137,19 @@ fn lacks(tools: &Tools, pins: &[Pin]) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// The dependencies that apply to the target, as written and as read.
+fn wanted<'a>(tools: &Tools<'a>) -> Result<Vec<(&'a str, Requirement)>> {
+    let mut wanted = Vec::new();
+    for text in &tools.config.project.dependencies {
+        let requirement: Requirement =
+            text.parse().context("[project] dependencies cannot be read")?;
+        if requirement.applies(&tools.interpreter.markers) {
+            wanted.push((text.as_str(), requirement));
+        }
+    }
+    Ok(wanted)
 }
 
 /// What a lock is made for.
@@ -171,7 +180,7 @@ fn make(tools: &Tools, file: &Path, reason: &str) -> Result<Locked> {
     let text = relock::write(tools, file)?;
     let lock = PyLock::parse(&text)?;
     let (folder, markers) = (&tools.config.project.dir, &tools.interpreter.markers);
-    let read = lock.pins(folder, markers, &tools.config.project.sdists);
+    let read = lock.pins(folder, markers, &tools.sdists);
     let read = read.with_context(|| format!("cannot use {} as a lock", file.display()))?;
     let mut note = format!("dependencies locked into {PYLOCK}, as {reason}; commit it");
     if lock.created_by == relock::BY_PIP {

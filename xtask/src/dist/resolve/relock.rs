@@ -31,7 +31,7 @@ pub(super) fn write(tools: &Tools, file: &Path) -> Result<String> {
 /// Wheels only, save the packages that may be built.
 fn formats(tools: &Tools) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["--only-binary".into(), ":all:".into()];
-    for name in &tools.config.project.sdists {
+    for name in &tools.sdists {
         arguments.extend(["--no-binary".into(), name.into()]);
     }
     arguments

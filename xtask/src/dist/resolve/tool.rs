@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{explain, sources};
 use crate::config::Config;
+use crate::python::marker::normalise;
 use crate::python::version::Version;
 use crate::python::{Interpreter, host_tool_python};
 
@@ -32,12 +33,17 @@ pub(super) struct Tools<'a> {
     pub config: &'a Config,
     pub interpreter: &'a Interpreter,
     pub epoch: u64,
+    /// Normalised names of the packages that may be built from source, sorted.
+    pub sdists: Vec<String>,
     tool: OnceCell<(Tool, Option<String>)>,
 }
 
 impl<'a> Tools<'a> {
     pub fn new(config: &'a Config, interpreter: &'a Interpreter, epoch: u64) -> Self {
-        Self { config, interpreter, epoch, tool: OnceCell::new() }
+        let mut sdists: Vec<String> =
+            config.project.sdists.iter().map(|name| normalise(name)).collect();
+        sdists.sort();
+        Self { config, interpreter, epoch, sdists, tool: OnceCell::new() }
     }
 
     /// uv where it is found or can be installed, else pip.
