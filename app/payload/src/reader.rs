@@ -311,6 +311,9 @@ impl<'a> Payload<'a> {
     }
 
     fn file_at(&self, index: u32) -> Option<File<'a>> {
+        if index == NO_FILE {
+            return None;
+        }
         let start = (index as usize).checked_mul(FILE)?;
         self.file_of(self.files.get(start..start.checked_add(FILE)?)?)
     }

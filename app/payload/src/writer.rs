@@ -42,6 +42,8 @@ pub struct ModuleRecord {
 pub enum WriteError {
     /// Two files with one path.
     Duplicate(String),
+    /// A path that is a file's and the start of another file's.
+    FileAndFolder(String),
     /// A path that is empty, absolute, has `..`, or is the manifest's.
     BadPath(String),
     /// A module or library that no file belongs to: (module, path).
@@ -56,6 +58,7 @@ impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WriteError::Duplicate(path) => write!(f, "two files with the path {path:?}"),
+            WriteError::FileAndFolder(path) => write!(f, "{path:?} is both a file and a folder"),
             WriteError::BadPath(path) => write!(f, "{path:?} is no path for a payload entry"),
             WriteError::NoSuchFile(module, path) => {
                 write!(f, "module {module} names the file {path:?}, which is not in the payload")
@@ -113,6 +116,12 @@ impl Writer {
     /// # Errors
     /// Every [`WriteError`] but those of [`Writer::add`].
     pub fn finish(self, manifest: &Manifest) -> Result<Vec<u8>, WriteError> {
+        for path in self.files.keys().map(String::as_str).chain([MANIFEST]) {
+            let mut folders = path.match_indices('/').map(|(at, _)| &path[..at]);
+            if let Some(folder) = folders.find(|folder| self.files.contains_key(*folder)) {
+                return Err(WriteError::FileAndFolder(folder.to_owned()));
+            }
+        }
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(DateTime::default())

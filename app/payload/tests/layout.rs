@@ -1,0 +1,68 @@
+//! The bytes of the format. A change here is a change of the format: raise `FORMAT_VERSION` and tell it
+//! in the history at the top of lib.rs.
+
+mod support;
+
+use std::fmt::Write;
+
+/// The manifest in hexadecimal, a line per record.
+fn manifest(bytes: &[u8]) -> String {
+    let comment = std::str::from_utf8(&bytes[bytes.len() - 17..]).unwrap();
+    let number = |hex| usize::from_str_radix(hex, 16).unwrap();
+    let start = number(&comment[..8]);
+    let mut rest = &bytes[start..start + number(&comment[9..])];
+    let count = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap()) as usize;
+    let counts = [24, 28, 32, 36, 40].map(count);
+    let mut text = String::new();
+    let mut line = |name: &str, length: usize| {
+        let (record, tail) = rest.split_at(length);
+        rest = tail;
+        write!(text, "{name:8}").unwrap();
+        for word in record.chunks(4) {
+            let word: String = word.iter().map(|byte| format!("{byte:02x}")).collect();
+            write!(text, " {word}").unwrap();
+        }
+        text.push('\n');
+    };
+    line("header", 24);
+    line("counts", 24);
+    let tables = [("setting", 16), ("module", 32), ("file", 24), ("pruned", 16), ("library", 4)];
+    for ((name, size), count) in tables.into_iter().zip(counts) {
+        (0..count).for_each(|_| line(name, size));
+    }
+    text + "strings  " + std::str::from_utf8(rest).unwrap()
+}
+
+#[test]
+fn an_empty_manifest() {
+    let bytes = support::write(&[], &pyrmware_payload::Manifest::default());
+    let expected = "\
+header   5059524d 57415245 01000000 30000000 6573d627 dc000000
+counts   00000000 00000000 00000000 00000000 00000000 00000000
+strings  ";
+    assert_eq!(manifest(&bytes), expected);
+}
+
+#[test]
+fn one_of_everything() {
+    let expected = "\
+header   5059524d 57415245 01000000 3b020000 94c294d4 1c240000
+counts   02000000 05000000 05000000 02000000 01000000 af000000
+setting  00000000 03000000 03000000 05000000
+setting  08000000 05000000 0d000000 04000000
+module   00000000 03000000 11000000 0f000000 00000000 00010000 00000000 00000000
+module   20000000 0b000000 2b000000 0e000000 ffffffff 01020000 00000000 00000000
+module   39000000 09000000 42000000 0c000000 01000000 01000000 00000000 01000000
+module   4e000000 08000000 56000000 0b000000 03000000 00000000 01000000 00000000
+module   61000000 06000000 61000000 06000000 ffffffff 02010000 01000000 00000000
+file     67000000 10000000 2e000000 07000000 956768de 00000000
+file     42000000 0c000000 00100000 0e000000 185f95f0 00000000
+file     77000000 0d000000 39100000 00000000 00000000 00000000
+file     84000000 0c000000 63100000 04000000 64cd28bf 00000000
+file     90000000 0e000000 00200000 0c000000 70d58066 00000000
+pruned   9e000000 07000000 a5000000 04000000
+pruned   a9000000 06000000 a5000000 04000000
+library  04000000
+strings  appsmallmagic3495app/__init__.pyapp._besideapp/_beside.soapp._fastapp/_fast.soapp.mainapp/main.pyspreadapp/__init__.pycapp/data/textapp/main.pyclibs/libz.so.1tkinterdropturtle";
+    assert_eq!(manifest(&support::small()), expected);
+}
