@@ -12,16 +12,14 @@ use memchr::memmem;
 const NEUTRAL: &[u8] = b"/usr";
 
 /// Overwrites every occurrence of `prefix` as a path, in bytes and in wide characters, and gives their
-/// number. The length stays, because strings may share their ends: `/home/me/py/lib` becomes
-/// `/usr///////lib`, which is still a path.
+/// number. `/home/me/py/lib` becomes `/usr/////py/lib`: still a path, and of the same length. The last
+/// component stays, because linkers let strings share their ends: the `3.11.7` of `/opt/3.11.7` may be
+/// all that there is of the version's text.
 pub fn overwrite(bytes: &mut [u8], prefix: &Path) -> usize {
     let Some(old) = text(prefix).filter(|old| !old.as_bytes().starts_with(NEUTRAL)) else {
         return 0;
     };
-    let mut new = vec![b'/'; old.len()];
-    if old.len() >= NEUTRAL.len() {
-        new[..NEUTRAL.len()].copy_from_slice(NEUTRAL);
-    }
+    let new = neutral(old);
     let narrow: Vec<usize> = occurrences(bytes, old).collect();
     for &at in &narrow {
         bytes[at..at + new.len()].copy_from_slice(&new);
@@ -32,6 +30,17 @@ pub fn overwrite(bytes: &mut [u8], prefix: &Path) -> usize {
         bytes[at..at + wide_new.len()].copy_from_slice(&wide_new);
     }
     narrow.len() + found.len()
+}
+
+/// As long as `old`, and ending with the same component, unless there is only one.
+fn neutral(old: &str) -> Vec<u8> {
+    let folders = old.rfind('/').filter(|&at| at > 0).map_or(old.len(), |at| at + 1);
+    let mut new = vec![b'/'; folders];
+    if folders > NEUTRAL.len() {
+        new[..NEUTRAL.len()].copy_from_slice(NEUTRAL);
+    }
+    new.extend_from_slice(&old.as_bytes()[folders..]);
+    new
 }
 
 /// A path that must not be in an image.
@@ -105,14 +114,14 @@ mod tests {
     fn a_prefix_is_overwritten_in_place() {
         let mut bytes = b"\0/home/me/py/lib/python3.11\0/home/me/python\0x:/home/me/py\0".to_vec();
         assert_eq!(overwrite(&mut bytes, Path::new("/home/me/py/")), 2);
-        assert_eq!(bytes, b"\0/usr///////lib/python3.11\0/home/me/python\0x:/usr///////\0");
+        assert_eq!(bytes, b"\0/usr/////py/lib/python3.11\0/home/me/python\0x:/usr/////py\0");
     }
 
     #[test]
     fn wide_characters_are_overwritten_too() {
         let mut bytes = wide(b"/opt/py3/lib");
         assert_eq!(overwrite(&mut bytes, Path::new("/opt/py3")), 1);
-        assert_eq!(bytes, wide(b"/usr/////lib"));
+        assert_eq!(bytes, wide(b"/usr/py3/lib"));
     }
 
     #[test]
