@@ -143,3 +143,71 @@ fn a_virtual_environment_stands_for_its_interpreter() {
     );
     assert_eq!(answer.plan.unwrap()["interpreter"]["prefix"], found);
 }
+
+/// What `doctor` says as JSON, with these arguments and variables.
+fn doctor(app: &App, variables: &[(&str, &str)], arguments: &[&str]) -> (serde_json::Value, bool) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["doctor", "--message-format", "json", "--project"]).arg(app.folder.path());
+    command.args(arguments).env_remove("PYO3_CONFIG_FILE").envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let last = text.lines().rfind(|line| line.contains("\"reason\":\"doctor\"")).unwrap();
+    (serde_json::from_str(last).unwrap(), output.status.success())
+}
+
+/// The finding of this name: its state, its text and its remedy.
+fn finding(answer: &serde_json::Value, name: &str) -> (String, String, String) {
+    let mut findings = answer["findings"].as_array().unwrap().iter();
+    let found = findings.find(|finding| finding["name"] == name).unwrap();
+    let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("text"), text("remedy"))
+}
+
+#[test]
+fn doctor_says_that_dist_can_work() {
+    let app = App::new(&[]);
+    let (answer, success) = doctor(&app, &[], &[]);
+    assert!(success, "{answer}");
+    assert_eq!(answer["ok"], true);
+    for name in ["cargo", "rustc", "linker", "python", "application", "interpreter", "libpython"] {
+        assert_eq!(finding(&answer, name).0, "ok", "{answer}");
+    }
+}
+
+#[test]
+fn doctor_names_what_is_missing_and_the_remedy() {
+    let app = App::new(&[]);
+    let folder = TempDir::new().unwrap();
+    let prefix = pretender(folder.path(), &facts(folder.path(), ""));
+    let (answer, success) = doctor(&app, &[], &["--python", prefix.to_str().unwrap()]);
+    assert!(!success);
+    let (state, text, _) = finding(&answer, "interpreter");
+    assert_eq!(state, "missing");
+    assert!(text.contains("has no libpython to link") && text.contains("remedy: "), "{text}");
+
+    // Nothing on PATH but Rust.
+    let path = TempDir::new().unwrap();
+    for name in ["cargo", "rustc"] {
+        let found =
+            Command::new("sh").args(["-c", &format!("command -v {name}")]).output().unwrap();
+        let found = String::from_utf8(found.stdout).unwrap();
+        std::os::unix::fs::symlink(found.trim(), path.path().join(name)).unwrap();
+    }
+    let (answer, success) = doctor(&app, &[("PATH", path.path().to_str().unwrap())], &[]);
+    assert!(!success);
+    let (state, text, remedy) = finding(&answer, "linker");
+    assert_eq!((state.as_str(), text.as_str()), ("missing", "no cc on PATH"));
+    assert!(remedy.contains("gcc"), "{remedy}");
+    assert_eq!(finding(&answer, "strace").0, "optional");
+}
+
+#[test]
+fn doctor_tells_a_broken_configuration() {
+    let app = App::new(&[]);
+    app.write("pyproject.toml", "[tool.pyrmware]\nentri = 'app'\n");
+    let (answer, success) = doctor(&app, &[], &[]);
+    assert!(!success);
+    let (state, text, _) = finding(&answer, "application");
+    assert_eq!(state, "missing");
+    assert!(text.contains("entri"), "{text}");
+}

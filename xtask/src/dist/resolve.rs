@@ -123,7 +123,7 @@ pub fn host_target() -> Result<String> {
 }
 
 /// The cargo that runs us, else the one on PATH.
-fn cargo() -> Result<PathBuf> {
+pub(crate) fn cargo() -> Result<PathBuf> {
     let named = std::env::var_os("CARGO").map(PathBuf::from).filter(|path| path.is_absolute());
     named.map_or_else(|| which::which("cargo").context("cannot find cargo on PATH"), Ok)
 }

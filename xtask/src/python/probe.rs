@@ -113,7 +113,10 @@ fn ask(program: &Path) -> Result<Answer> {
     let output = command.output().with_context(|| format!("cannot start {}", program.display()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.trim().lines().last().unwrap_or("it said nothing").to_owned();
+        let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+        // Python says what is wrong last, others say it first.
+        let telling = if said.contains("Traceback") { lines.next_back() } else { lines.next() };
+        let said = telling.unwrap_or("it said nothing");
         bail!(
             "{} does not work as a Python interpreter ({}): {said}",
             program.display(),
