@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use pyrmware_payload::SIDECAR_DIR;
+use pyrmware_payload::{Payload, SIDECAR_DIR};
 use serde::Serialize;
 
-use crate::dist::collect::{Content, Distribution, Kind, Module, Origin, Resource, names};
+use crate::dist::collect::{Distribution, Kind, Module, Origin, Resource, names};
 use crate::dist::link::Image;
 use crate::dist::prune::Kept;
 use crate::dist::resolve::Plan;
@@ -73,24 +73,31 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Looks at every file that ships.
+    /// Reads it off the payload and the stage: sizes are those of what ships, not of where it came from.
     pub fn of(plan: &Plan, image: &Image) -> Result<Inventory> {
         let app = names::normalise(&plan.config.project.name);
-        let compiled = &image.packed.sealed.compiled;
-        let (kept, tree) = (&compiled.kept, &compiled.kept.graph.tree);
+        let kept = &image.packed.sealed.compiled.kept;
+        let tree = &kept.graph.tree;
+        let path = &image.packed.payload;
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let payload = Payload::open(&bytes)
+            .with_context(|| format!("{} is no payload that can be read", path.display()))?;
+
         let mut modules = Vec::new();
         let mut extensions = Vec::new();
         // Modules inside libpython stay known to the tree whether or not anything asks for them.
-        let ship = |module: &&Module| module.kind != Kind::Interpreter;
-        for (name, module) in tree.modules.iter().filter(|(_, module)| ship(module)) {
-            let file = compiled.bytecode.get(name).or(module.file.as_ref());
-            let bytes = match module.kind {
-                Kind::Namespace => 0,
-                _ => file.map_or(Ok(0), |file| size(file))?,
+        let ships = |module: &&Module| module.kind != Kind::Interpreter;
+        for (name, module) in tree.modules.iter().filter(|(_, module)| ships(module)) {
+            let record = payload.module(name);
+            let sidecar = record.is_some_and(|record| record.sidecar);
+            let bytes = match record {
+                Some(record) if sidecar => {
+                    size(&image.stage.join(SIDECAR_DIR).join(record.filename))?
+                }
+                Some(record) => record.file.map_or(0, |file| file.len() as u64),
+                None => 0,
             };
             if module.kind == Kind::Extension {
-                let aside = format!("{SIDECAR_DIR}/{}", module.path);
-                let sidecar = image.packed.sidecars.contains_key(&aside);
                 let place = if sidecar { "sidecar" } else { "payload" };
                 extensions.push(ExtensionItem { name: name.clone(), bytes, place });
             }
@@ -99,13 +106,13 @@ impl Inventory {
         let sidecars = image
             .packed
             .sidecars
-            .iter()
-            .map(|(path, file)| Ok((path.clone(), size(file)?)))
+            .keys()
+            .map(|path| Ok((path.clone(), size(&image.stage.join(path))?)))
             .collect::<Result<_>>()?;
         Ok(Inventory {
             modules,
-            resources: files(&tree.resources)?,
-            libraries: files(&tree.libraries)?,
+            resources: files(&tree.resources, &payload, &sidecars),
+            libraries: files(&tree.libraries, &payload, &sidecars),
             extensions,
             sidecars,
             distributions: tree
@@ -163,15 +170,22 @@ impl Owner {
     }
 }
 
-fn files(resources: &BTreeMap<String, Resource>) -> Result<Vec<FileItem>> {
+fn files(
+    resources: &BTreeMap<String, Resource>,
+    payload: &Payload<'_>,
+    sidecars: &BTreeMap<String, u64>,
+) -> Vec<FileItem> {
+    let aside = |path: &str| sidecars.get(&format!("{SIDECAR_DIR}/{path}")).copied();
+    let bytes = |path: &str| match payload.file(path) {
+        Some(file) => file.len() as u64,
+        None => aside(path).unwrap_or(0),
+    };
     resources
         .iter()
-        .map(|(path, resource)| {
-            let bytes = match &resource.content {
-                Content::File(file) => size(file)?,
-                Content::Bytes(bytes) => bytes.len() as u64,
-            };
-            Ok(FileItem { path: path.clone(), owner: Owner::of(&resource.origin), bytes })
+        .map(|(path, resource)| FileItem {
+            path: path.clone(),
+            owner: Owner::of(&resource.origin),
+            bytes: bytes(path),
         })
         .collect()
 }
