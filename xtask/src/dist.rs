@@ -26,8 +26,6 @@ use crate::config::{Config, Flags};
 use crate::ui::{self, Ui};
 use collect::{Kind, Tree};
 use folder::Folder;
-use link::Image;
-use resolve::Plan;
 
 /// Build the launcher and its image folder
 #[derive(Debug, clap::Args)]
@@ -86,13 +84,15 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
     let graph = log.stage("scan", "Scanning", &found, || scan::run(&plan, tree))?;
     let kept = log.stage("prune", "Pruning", found, || prune::run(&plan, graph))?;
     let ships = modules(shipping(&kept.graph.tree));
-    let compiled = log.stage("compile", "Compiling", &ships, || compile::run(&plan, kept))?;
+    let compiled = log.stage("compile", "Compiling", ships, || compile::run(&plan, kept))?;
+    // Templates and code for other versions did not compile and are out now.
+    let ships = modules(shipping(&compiled.kept.graph.tree));
     let fresh = format!("{ships}, {} of them newly compiled", compiled.fresh);
     let sealed = log.stage("protect", "Protecting", fresh, || protect::run(&plan, compiled))?;
     let packed = log.stage("pack", "Packing", &ships, || pack::run(&plan, sealed))?;
     let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
     let image = log.stage("link", "Linking", what, || link::run(&plan, packed, folder.aside()))?;
-    check_budget(&plan, &image)?;
+    check_budget(plan.config.project.size_budget, image.bytes)?;
     let how = verify::describe(&plan);
     let image = log.stage("verify", "Verifying", how, || verify::run(&plan, image))?;
     image.warnings.iter().for_each(|warning| ui.warning(warning));
@@ -168,15 +168,32 @@ fn modules(count: usize) -> String {
     format!("{count} module{}", if count == 1 { "" } else { "s" })
 }
 
-fn check_budget(plan: &Plan, image: &Image) -> Result<()> {
-    match plan.config.project.size_budget {
-        Some(budget) if image.bytes > budget => bail!(
-            "the launcher has {} ({} bytes), more than the {} ({budget} bytes) of size in \
-             [tool.pyrmware.budget]; report.html of the last image shows what is large",
-            ui::bytes(image.bytes),
-            image.bytes,
+/// `budget`: `[tool.pyrmware.budget] size`, in bytes as `size` is.
+fn check_budget(budget: Option<u64>, size: u64) -> Result<()> {
+    match budget {
+        Some(budget) if size > budget => bail!(
+            "the launcher has {} ({size} bytes), and size in [tool.pyrmware.budget] allows {} \
+             ({budget} bytes); the last image stays, and its {} shows what is large",
+            ui::bytes(size),
             ui::bytes(budget),
+            report::HTML,
         ),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launcher_over_budget_is_refused_with_both_numbers() {
+        assert!(check_budget(None, u64::MAX).is_ok());
+        assert!(check_budget(Some(12_582_912), 12_582_912).is_ok());
+        assert_eq!(
+            check_budget(Some(12_582_912), 17_889_344).unwrap_err().to_string(),
+            "the launcher has 17.1 MiB (17889344 bytes), and size in [tool.pyrmware.budget] allows \
+             12.0 MiB (12582912 bytes); the last image stays, and its report.html shows what is large"
+        );
     }
 }
