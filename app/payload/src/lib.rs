@@ -67,7 +67,6 @@ const MODULE: usize = 32;
 const FILE: usize = 24;
 const PRUNED: usize = 16;
 const LIBRARY: usize = 4;
-#[cfg(feature = "writer")]
 const NO_FILE: u32 = u32::MAX;
 const FLAG_PACKAGE: u8 = 1;
 const FLAG_SIDECAR: u8 = 2;
