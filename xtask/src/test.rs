@@ -145,7 +145,7 @@ impl Check<'_> {
             Step::E2e => {
                 machine::prepare(self.ui)?;
                 machine::require_strace()?;
-                self.cargo(&["test", "--workspace", "--test", "e2e"])
+                self.cargo(&["test", "--workspace", "--test", "e2e", "--test", "resolve"])
             }
         }
     }
