@@ -413,3 +413,172 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const V: (u8, u8) = (3, 11);
+
+    fn form(bytes: &[u8]) -> Vec<u8> {
+        canonical(bytes, V, None).unwrap()
+    }
+
+    fn complaint(bytes: &[u8]) -> String {
+        canonical(bytes, V, None).unwrap_err().to_string()
+    }
+
+    /// A code object with these constants; `name` stands wherever a name or a path belongs.
+    fn code(constants: &[u8], name: &[u8]) -> Vec<u8> {
+        let mut code = b"c".to_vec();
+        code.extend([0; 20]);
+        code.extend(b"s\x02\0\0\0\x97\0"); // co_code
+        code.extend(constants);
+        code.extend(b")\0)\0s\0\0\0\0"); // names, localsplusnames, localspluskinds
+        (0..3).for_each(|_| code.extend(name)); // filename, name, qualname
+        code.extend([1, 0, 0, 0]); // first line
+        code.extend(b"s\x02\0\0\0\xf0\0s\0\0\0\0"); // line table, exception table
+        code
+    }
+
+    #[test]
+    fn the_flag_is_set_where_a_reference_needs_it() {
+        // (a, 300, 300 again by reference), with a flag on everything.
+        let plain = b"\xa9\x03\xfa\x02ab\xe9\x2c\x01\0\0r\x02\0\0\0";
+        assert_eq!(form(plain), b")\x03z\x02ab\xe9\x2c\x01\0\0r\0\0\0\0");
+    }
+
+    #[test]
+    fn equal_constants_become_one() {
+        let twice = b")\x03z\x02abi\x05\0\0\0z\x02ab";
+        assert_eq!(form(twice), b")\x03\xfa\x02abi\x05\0\0\0r\0\0\0\0");
+        // A tuple of equal parts, too; but 1 and True, 0.0 and -0.0 are not the same bytes.
+        let tuples = b")\x02)\x01i\x05\0\0\0)\x01i\x05\0\0\0";
+        assert_eq!(form(tuples), b")\x02\xa9\x01i\x05\0\0\0r\0\0\0\0");
+        let unequal = b")\x02i\x01\0\0\0T";
+        assert_eq!(form(unequal), unequal);
+    }
+
+    #[test]
+    fn a_string_is_interned_everywhere_or_nowhere() {
+        let once = b")\x02z\x02abZ\x02ab";
+        assert_eq!(form(once), b")\x02\xda\x02abr\0\0\0\0");
+        // Short strings exist once per process, so whoever asks sees the same flag.
+        assert_eq!(
+            form(b")\x03z\x01(z\0u\x02\0\0\0\xc3\xa9"),
+            b")\x03Z\x01(Z\0t\x02\0\0\0\xc3\xa9"
+        );
+    }
+
+    #[test]
+    fn strings_have_the_type_that_their_text_asks_for() {
+        assert_eq!(form(b"a\x02\0\0\0ab"), b"z\x02ab");
+        assert_eq!(form(b"t\x02\0\0\0ab"), b"Z\x02ab");
+        let long = [b"u\x2c\x01\0\0".as_slice(), &[b'x'; 300]].concat();
+        assert_eq!(form(&long), [b"a\x2c\x01\0\0".as_slice(), &[b'x'; 300]].concat());
+    }
+
+    #[test]
+    fn sets_are_sorted() {
+        let one = b">\x03\0\0\0z\x02bbz\x02aai\x05\0\0\0";
+        let other = b">\x03\0\0\0i\x05\0\0\0z\x02aaz\x02bb";
+        assert_eq!(form(one), form(other));
+        assert_eq!(form(one), b">\x03\0\0\0i\x05\0\0\0z\x02aaz\x02bb");
+        // The object that another element refers to may come second now.
+        let refers = b">\x02\0\0\0\xfa\x02zz)\x01r\0\0\0\0";
+        assert_eq!(form(refers), b">\x02\0\0\0)\x01\xfa\x02zzr\0\0\0\0");
+    }
+
+    #[test]
+    fn code_objects_stay_apart_and_can_be_renamed() {
+        let inner = code(b")\0", b"z\x04x.py");
+        let both = [b")\x02".as_slice(), &inner, &inner].concat();
+        let outer = code(&both, b"z\x04x.py");
+        let renamed = canonical(&outer, V, Some("a/b.py")).unwrap();
+        let count = |what: &[u8]| renamed.windows(what.len()).filter(|w| *w == what).count();
+        assert_eq!((count(b"a/b.py"), count(b"x.py")), (1, 1), "each string once");
+        assert_eq!(count(b"c\0\0\0\0"), 3);
+        assert_eq!(canonical(&renamed, V, Some("a/b.py")).unwrap(), renamed);
+    }
+
+    #[test]
+    fn what_is_no_code_is_refused() {
+        assert_eq!(complaint(b""), "cut off at byte 0 of the marshalled code");
+        assert_eq!(complaint(b"i\0\0"), "cut off at byte 1 of the marshalled code");
+        assert_eq!(complaint(b"NN"), "bytes are left over at byte 1 of the marshalled code");
+        assert_eq!(complaint(b"?"), "an unknown type at byte 1 of the marshalled code");
+        assert_eq!(
+            complaint(b"r\0\0\0\0"),
+            "a reference to nothing at byte 5 of the marshalled code"
+        );
+        assert_eq!(
+            complaint(b"\xa9\x01r\0\0\0\0"),
+            "a reference to nothing at byte 7 of the marshalled code"
+        );
+        assert_eq!(
+            complaint(b"s\xff\xff\xff\xff"),
+            "a negative size at byte 5 of the marshalled code"
+        );
+        assert_eq!(complaint(b"(\xff\xff\xff\x7f"), "cut off at byte 5 of the marshalled code");
+        assert_eq!(complaint(b"l\0\0\0\x80"), "cut off at byte 5 of the marshalled code");
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let deep = b")\x01".repeat(100_000);
+        assert!(complaint(&deep).starts_with("nested too deeply at byte "));
+        // Each element holds the one before by reference: flat to read, deep to write.
+        let mut chain = b">\x88\x13\0\0\xa9\0".to_vec();
+        for i in 0..4999u32 {
+            chain.extend(b"\xa9\x01r");
+            chain.extend(i.to_le_bytes());
+        }
+        assert!(complaint(&chain).starts_with("nested too deeply at byte "));
+        // Each element holds the one before twice.
+        let mut doubling = b">\x64\0\0\0\xa9\0".to_vec();
+        for i in 0..99u32 {
+            doubling.extend(
+                [b"\xa9\x02r".as_slice(), &i.to_le_bytes(), b"r", &i.to_le_bytes()].concat(),
+            );
+        }
+        assert!(complaint(&doubling).starts_with("an element of a set is too large"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn noise_is_refused_or_has_a_canonical_form(
+            bytes in prop::collection::vec(prop_oneof![
+                any::<u8>(),
+                prop::sample::select(&b"NTr)(z>cis\x80\xa9\xda\xfa\0\x01\x02"[..]),
+            ], 0..80),
+            old in any::<bool>(),
+        ) {
+            let version = if old { (3, 10) } else { V };
+            if let Ok(form) = canonical(&bytes, version, None) {
+                prop_assert_eq!(canonical(&form, version, None), Ok(form));
+            }
+        }
+
+        #[test]
+        fn damaged_code_is_refused_or_has_a_canonical_form(
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let set = b">\x02\0\0\0\xda\x02zz)\x01r\0\0\0\0";
+            let inner = code(set, b"\xfa\x04x.py");
+            let mut bytes = code(&[b")\x02N".as_slice(), &inner].concat(), b"Z\x04main");
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
+                if let Ok(form) = canonical(bytes, V, None) {
+                    prop_assert_eq!(canonical(&form, V, None), Ok(form));
+                }
+            }
+        }
+    }
+}

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use super::worker::SCRIPT;
 use super::*;
+use crate::config::{Config, Flags};
+use crate::paths::Paths;
 use crate::python::{Interpreter, candidates};
 
 /// One interpreter of each minor version that this machine has.
@@ -110,4 +112,152 @@ fn the_state_of_the_worker_does_not_show_in_the_standard_library() {
     for interpreter in interpreters() {
         check(&interpreter, &python_files(&interpreter.stdlib));
     }
+}
+
+/// A plan of the workspace's smallest application that keeps its results in `target`.
+fn plan(target: &Path) -> Plan {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
+    let project = root.join("tests/apps/hello");
+    let paths = Paths { app: root.join("app"), root, target: target.to_owned() };
+    let flags = Flags { project: Some(project), device: "host".to_owned(), ..Flags::default() };
+    crate::dist::resolve::run(Config::within(paths, &flags).unwrap()).unwrap()
+}
+
+/// Kept modules: name, kind, origin and content, which is written into `folder`.
+fn kept(folder: &Path, modules: &[(&str, Kind, Origin, &[u8])]) -> Kept {
+    let mut kept = Kept::default();
+    for (name, kind, origin, content) in modules {
+        let path = format!("{name}.py");
+        let file = folder.join(&path);
+        std::fs::write(&file, content).unwrap();
+        let module =
+            Module { kind: *kind, package: false, file: Some(file), path, origin: origin.clone() };
+        kept.graph.tree.modules.insert(name.to_string(), module);
+    }
+    kept
+}
+
+fn dependency() -> Origin {
+    Origin::Dependency("six".to_owned())
+}
+
+#[test]
+fn only_what_changed_is_compiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = plan(folder.path());
+    let modules = |a: &'static str| {
+        let source = |text: &'static str| (Kind::Source, Origin::Application, text.as_bytes());
+        let [a, b] = [source(a), source("y = 2")];
+        kept(folder.path(), &[("a", a.0, a.1, a.2), ("b", b.0, b.1, b.2)])
+    };
+    let first = run(&plan, modules("x = 1")).unwrap();
+    assert_eq!(first.fresh, 2);
+    let pyc = std::fs::read(&first.bytecode["a"]).unwrap();
+    assert_eq!(pyc[..2], plan.interpreter.magic.to_le_bytes());
+    assert_eq!(pyc[2..8], *b"\r\n\x01\0\0\0", "never checked against a source");
+    assert_ne!(pyc[8..16], [0; 8]);
+
+    let second = run(&plan, modules("x = 2")).unwrap();
+    assert_eq!(second.fresh, 1);
+    assert_eq!(second.bytecode["b"], first.bytecode["b"]);
+    assert_ne!(second.bytecode["a"], first.bytecode["a"]);
+
+    // Nothing to do: no Python is started, so that it does not matter that there is none.
+    plan.interpreter.program = "/nonexistent/python3".into();
+    assert_eq!(run(&plan, modules("x = 1")).unwrap().bytecode, first.bytecode);
+    let error = run(&plan, modules("x = 3")).unwrap_err();
+    assert_eq!(error.to_string(), "starting /nonexistent/python3 to compile modules");
+}
+
+#[test]
+fn the_application_s_mistakes_end_the_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path());
+    let source = b"def f():\n    return 1 +\n";
+    let modules = [("main", Kind::Source, Origin::Application, &source[..])];
+    let error = run(&plan, kept(folder.path(), &modules)).unwrap_err().to_string();
+    let file = folder.path().join("main.py");
+    assert_eq!(error, format!("{}:2: invalid syntax\n    return 1 +", file.display()));
+}
+
+#[test]
+fn others_mistakes_are_left_out_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path());
+    let modules = [
+        ("fine", Kind::Source, dependency(), &b"'\\d' is 'x'\n"[..]),
+        ("latin", Kind::Source, dependency(), &b"# coding: latin-1\ns = '\xe9'\n"[..]),
+        ("nested", Kind::Source, dependency(), &[b'('; 5000]),
+        ("nul", Kind::Source, Origin::Stdlib, &b"x = 1\0"[..]),
+        ("old", Kind::Source, dependency(), &b"\nexec 'x' in {}\n"[..]),
+        ("utf", Kind::Source, dependency(), &b"s = '\xe9'\n"[..]),
+    ];
+    let compiled = run(&plan, kept(folder.path(), &modules)).unwrap();
+    let shipped: Vec<_> = compiled.bytecode.keys().collect();
+    assert_eq!(shipped, ["fine", "latin"]);
+    assert_eq!(compiled.fresh, 2);
+    let dropped = &compiled.kept.dropped;
+    assert_eq!(dropped.keys().collect::<Vec<_>>(), ["nested", "nul", "old", "utf"]);
+    assert!(compiled.kept.graph.tree.modules.keys().eq(["fine", "latin"]));
+    assert!(dropped["old"].starts_with("cannot be compiled: "), "{}", dropped["old"]);
+    assert!(dropped["old"].ends_with(" (old.py:2)"), "{}", dropped["old"]);
+}
+
+#[test]
+fn bytecode_of_a_dependency_must_be_for_this_python() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path());
+    let modules = [("old", Kind::Bytecode, dependency(), &b"\xb3\xf2\r\n0123456789ab"[..])];
+    let error = run(&plan, kept(folder.path(), &modules)).unwrap_err().to_string();
+    let expected = format!(
+        "{} of six is bytecode with magic number 62131, Python {} takes {}; install a version of it that \
+         has sources or was made for this Python, or leave it out: [tool.pyrmware.prune] drop = [\"old\"]",
+        folder.path().join("old.py").display(),
+        plan.interpreter.full_version,
+        plan.interpreter.magic
+    );
+    assert_eq!(error, expected);
+    for damaged in [b"".to_vec(), plan.interpreter.magic.to_le_bytes().to_vec()] {
+        let modules = [("old", Kind::Bytecode, dependency(), &damaged[..])];
+        assert!(run(&plan, kept(folder.path(), &modules)).is_err());
+    }
+}
+
+#[test]
+fn bytecode_of_a_dependency_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path());
+    let mut worker = Worker::start(&plan.interpreter).unwrap();
+    let mut pyc = plan.interpreter.magic.to_le_bytes().to_vec();
+    pyc.extend([0; 14]);
+    pyc.extend(code(&mut worker, "/home/somebody/six.py", b"def f(): pass").unwrap());
+    let modules = [("six", Kind::Bytecode, dependency(), &pyc[..])];
+    let compiled = run(&plan, kept(folder.path(), &modules)).unwrap();
+    let adopted = std::fs::read(&compiled.bytecode["six"]).unwrap();
+    let holds = |text: &[u8]| adopted.windows(text.len()).any(|window| window == text);
+    assert!(holds(b"six.py") && !holds(b"somebody"));
+}
+
+#[test]
+fn sysconfig_forgets_the_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = plan(folder.path());
+    plan.interpreter.prefix = "/home/me/py".into();
+    let source = format!(
+        "build_time_vars = {{'LIBDIR': '/home/me/py/lib', 'abs_builddir': '/tmp/build/py', 'Py_DEBUG': 0,\n\
+         'CFLAGS': '-O2 -I/tmp/build/py/Include -I{}/include -g', 'SOABI': 'cpython-311'}}\n",
+        folder.path().display()
+    );
+    let name = "_sysconfigdata__linux_x86_64-linux-gnu";
+    let modules = [(name, Kind::Source, Origin::Stdlib, source.as_bytes())];
+    let compiled = run(&plan, kept(folder.path(), &modules)).unwrap();
+    let pyc = &compiled.bytecode[name];
+    let script = "import marshal, sys\nscope = {}\n\
+                  exec(marshal.loads(open(sys.argv[1], 'rb').read()[16:]), scope)\n\
+                  print(scope['build_time_vars'], end='')";
+    let output = plan.interpreter.command().args(["-c", script]).arg(pyc).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "{'CFLAGS': '-O2 -g', 'LIBDIR': '/usr/lib', 'Py_DEBUG': 0, 'SOABI': 'cpython-311', 'abs_builddir': ''}"
+    );
 }

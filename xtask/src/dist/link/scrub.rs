@@ -12,34 +12,34 @@ use memchr::memmem;
 const NEUTRAL: &[u8] = b"/usr";
 
 /// Overwrites every occurrence of `prefix` as a path, in bytes and in wide characters, and gives their
-/// number. `/home/me/py/lib` becomes `/usr/////py/lib`: still a path, and of the same length. The last
-/// component stays, because linkers let strings share their ends: the `3.11.7` of `/opt/3.11.7` may be
-/// all that there is of the version's text.
+/// number. The length stays: `/home/me/py/lib` becomes `/usr////////lib`, which is still a path. Where
+/// the string ends with the prefix its last component stays, too, because linkers let strings share
+/// their ends: the `3.11.7` of `/opt/3.11.7` may be all that there is of the version's text.
 pub fn overwrite(bytes: &mut [u8], prefix: &Path) -> usize {
-    let Some(old) = text(prefix).filter(|old| !old.as_bytes().starts_with(NEUTRAL)) else {
-        return 0;
-    };
-    let new = neutral(old);
+    let Some(old) = text(prefix) else { return 0 };
+    let last = old.rfind('/').map_or(0, |at| at + 1);
+    let (inside, at_end) = (neutral(old, old.len()), neutral(old, last));
     let narrow: Vec<usize> = occurrences(bytes, old).collect();
     for &at in &narrow {
-        bytes[at..at + new.len()].copy_from_slice(&new);
+        let goes_on = bytes.get(at + old.len()) == Some(&b'/');
+        bytes[at..at + old.len()].copy_from_slice(if goes_on { &inside } else { &at_end });
     }
-    let wide_new = wide(&new);
+    let length = 4 * old.len();
     let found: Vec<usize> = memmem::find_iter(bytes, &wide(old.as_bytes())).collect();
     for &at in &found {
-        bytes[at..at + wide_new.len()].copy_from_slice(&wide_new);
+        let goes_on = bytes.get(at + length) == Some(&b'/');
+        bytes[at..at + length].copy_from_slice(&wide(if goes_on { &inside } else { &at_end }));
     }
     narrow.len() + found.len()
 }
 
-/// As long as `old`, and ending with the same component, unless there is only one.
-fn neutral(old: &str) -> Vec<u8> {
-    let folders = old.rfind('/').filter(|&at| at > 0).map_or(old.len(), |at| at + 1);
-    let mut new = vec![b'/'; folders];
-    if folders > NEUTRAL.len() {
+/// As long as `old`, and the same from `keep` on.
+fn neutral(old: &str, keep: usize) -> Vec<u8> {
+    let mut new = vec![b'/'; keep];
+    if keep >= NEUTRAL.len() {
         new[..NEUTRAL.len()].copy_from_slice(NEUTRAL);
     }
-    new.extend_from_slice(&old.as_bytes()[folders..]);
+    new.extend_from_slice(&old.as_bytes()[keep..]);
     new
 }
 
@@ -80,7 +80,7 @@ pub fn leaks(bytes: &[u8], forbidden: &[Forbidden]) -> Vec<Leak> {
 /// A path that says something about the machine: not the root, not a system folder.
 fn text(path: &Path) -> Option<&str> {
     let text = path.to_str()?.trim_end_matches('/');
-    (text.starts_with('/') && !matches!(text, "/usr" | "/usr/local")).then_some(text)
+    (text.len() > 1 && !matches!(text, "/usr" | "/usr/local")).then_some(text)
 }
 
 /// Where `path` stands as a path of its own or as the start of one, not inside a longer name.
@@ -114,14 +114,15 @@ mod tests {
     fn a_prefix_is_overwritten_in_place() {
         let mut bytes = b"\0/home/me/py/lib/python3.11\0/home/me/python\0x:/home/me/py\0".to_vec();
         assert_eq!(overwrite(&mut bytes, Path::new("/home/me/py/")), 2);
-        assert_eq!(bytes, b"\0/usr/////py/lib/python3.11\0/home/me/python\0x:/usr/////py\0");
+        // Only the second may share its end with another string.
+        assert_eq!(bytes, b"\0/usr////////lib/python3.11\0/home/me/python\0x:/usr/////py\0");
     }
 
     #[test]
     fn wide_characters_are_overwritten_too() {
-        let mut bytes = wide(b"/opt/py3/lib");
-        assert_eq!(overwrite(&mut bytes, Path::new("/opt/py3")), 1);
-        assert_eq!(bytes, wide(b"/usr/py3/lib"));
+        let mut bytes = wide(b"/opt/py3/lib\0/opt/py3\0");
+        assert_eq!(overwrite(&mut bytes, Path::new("/opt/py3")), 2);
+        assert_eq!(bytes, wide(b"/usr/////lib\0/usr/py3\0"));
     }
 
     #[test]
