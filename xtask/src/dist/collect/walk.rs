@@ -336,7 +336,9 @@ impl Walker<'_> {
     fn split<'n>(&self, name: &'n str) -> Option<(&'n str, usize)> {
         self.suffixes.iter().enumerate().find_map(|(rank, (suffix, _))| {
             let module = name.strip_suffix(suffix.as_str())?;
-            is_identifier(module).then_some((module, rank))
+            // The platform's name is in its name: `_sysconfigdata__linux_x86_64-linux-gnu`.
+            let importable = is_identifier(module) || module.starts_with("_sysconfigdata_");
+            importable.then_some((module, rank))
         })
     }
 
