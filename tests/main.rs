@@ -3,4 +3,11 @@
 //! One program, so that tests of all files share launchers and run side by side. See README.md here.
 
 mod apps;
+mod damage;
+mod errors;
+mod incremental;
+mod interpreters;
+mod isolation;
+mod reproducible;
+mod runtime;
 mod support;

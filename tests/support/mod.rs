@@ -3,6 +3,7 @@
 pub mod golden;
 pub mod shape;
 pub mod task;
+pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,9 +38,19 @@ pub const SAMPLE: &str = "python-app";
 /// Long enough for a launcher to be linked from nothing while others are.
 pub const BUILD_LIMIT: Duration = Duration::from_secs(900);
 
-/// `cargo xtask ARGS`, in this workspace, without the variables that cargo sets for tests.
+/// `cargo xtask`, in this workspace.
 pub fn xtask() -> Task {
-    let mut task = Task::new(env!("CARGO_BIN_EXE_xtask")).cwd(&ROOT).limit(BUILD_LIMIT);
+    without_test_variables(Task::new(env!("CARGO_BIN_EXE_xtask")))
+}
+
+/// `cargo`, in this workspace.
+pub fn cargo() -> Task {
+    without_test_variables(Task::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))
+}
+
+/// As a shell starts it: without what cargo sets for tests.
+fn without_test_variables(task: Task) -> Task {
+    let mut task = task.cwd(&ROOT).limit(BUILD_LIMIT);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let of_this_test = ["CARGO_PKG_", "CARGO_BIN_EXE_", "CARGO_MANIFEST_", "PYRMWARE_"]
@@ -65,7 +76,7 @@ pub fn dist(project: &Path, out: &Path) -> Task {
 pub fn event(ended: &Ended, reason: &str) -> Value {
     let text = String::from_utf8_lossy(&ended.stdout);
     let events = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON lines"));
-    let last = events.filter(|event| event["reason"] == reason).last();
+    let last = events.rev().find(|event| event["reason"] == reason);
     last.unwrap_or_else(|| panic!("no {reason:?} in what xtask printed:\n{text}"))
 }
 

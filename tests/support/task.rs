@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Long enough for any launcher on a machine that is busy with others.
-const LIMIT: Duration = Duration::from_secs(180);
+pub const LIMIT: Duration = Duration::from_secs(180);
 
 type OnLine = Box<dyn FnMut(&str, &Process) + Send>;
 
@@ -24,7 +24,6 @@ pub struct Task {
     stdin: Vec<u8>,
     limit: Duration,
     on_stdout: Option<OnLine>,
-    on_stderr: Option<OnLine>,
     what: String,
 }
 
@@ -71,7 +70,6 @@ impl Task {
             stdin: Vec::new(),
             limit: LIMIT,
             on_stdout: None,
-            on_stderr: None,
             what: Path::new(&program).file_name().unwrap_or_default().display().to_string(),
         }
     }
@@ -133,12 +131,6 @@ impl Task {
         self
     }
 
-    /// Called with every line of stderr while the process runs.
-    pub fn on_stderr(mut self, call: impl FnMut(&str, &Process) + Send + 'static) -> Task {
-        self.on_stderr = Some(Box::new(call));
-        self
-    }
-
     /// The command, for what only it can do.
     pub fn command(&mut self) -> &mut Command {
         &mut self.command
@@ -151,12 +143,19 @@ impl Task {
         // SAFETY: only async-signal-safe calls between fork and exec.
         unsafe { self.command.pre_exec(default_signals) };
         let what = self.what;
-        let child = self.command.spawn();
+        // A program that was just written: a process that another test is starting may still hold it
+        // open for writing, until it becomes what it is going to be.
+        let child = loop {
+            match self.command.spawn() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => thread::yield_now(),
+                other => break other,
+            }
+        };
         let mut child = child.unwrap_or_else(|error| panic!("`{what}` does not start: {error}"));
         let pid = child.id().cast_signed();
         let feed = feed(&mut child, self.stdin);
         let stdout = read(child.stdout.take().expect("piped"), pid, self.on_stdout);
-        let stderr = read(child.stderr.take().expect("piped"), pid, self.on_stderr);
+        let stderr = read(child.stderr.take().expect("piped"), pid, None);
         let (over, wait) = channel::<()>();
         let limit = self.limit;
         let watch = thread::spawn(move || {

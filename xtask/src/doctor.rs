@@ -3,6 +3,7 @@
 mod checks;
 
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -51,6 +52,9 @@ struct Finding {
     text: String,
     /// What to do about it, one clause.
     remedy: Option<String>,
+    /// The interpreter's prefix where it is one that can go in, as `--python` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<PathBuf>,
 }
 
 /// Whether something is there.
@@ -67,16 +71,22 @@ enum State {
 
 impl Finding {
     fn ok(name: &'static str, text: impl Into<String>) -> Self {
-        Finding { name, state: State::Ok, text: text.into(), remedy: None }
+        Finding { name, state: State::Ok, text: text.into(), remedy: None, prefix: None }
     }
 
     fn lacks(name: &'static str, state: State, text: impl Into<String>, remedy: String) -> Self {
-        Finding { name, state, text: text.into(), remedy: Some(remedy) }
+        Finding { name, state, text: text.into(), remedy: Some(remedy), prefix: None }
     }
 
     /// Something failed whose message names the remedy itself.
     fn failed(name: &'static str, error: &anyhow::Error) -> Self {
-        Finding { name, state: State::Missing, text: format!("{error:#}"), remedy: None }
+        Finding {
+            name,
+            state: State::Missing,
+            text: format!("{error:#}"),
+            remedy: None,
+            prefix: None,
+        }
     }
 }
 

@@ -108,7 +108,8 @@ fn described(interpreter: &Interpreter) -> Finding {
         };
         return Finding::lacks("python", State::Optional, format!("{place}: no libpython"), remedy);
     }
-    Finding::ok("python", format!("{place}: libpython {}", kinds.join(", ")))
+    let text = format!("{place}: libpython {}", kinds.join(", "));
+    Finding { prefix: Some(interpreter.prefix.clone()), ..Finding::ok("python", text) }
 }
 
 /// The interpreter for the application and how it is linked.

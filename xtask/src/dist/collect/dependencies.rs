@@ -170,7 +170,7 @@ fn metadata_files(dir: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>> {
 /// A line of RECORD: its path and the rest.
 pub fn split_record(line: &str) -> Option<(&str, &str)> {
     match line.strip_prefix('"') {
-        Some(quoted) => quoted.split_once("\",").map(|(path, rest)| (path, rest)),
+        Some(quoted) => quoted.split_once("\","),
         None => line.split_once(','),
     }
 }

@@ -59,6 +59,8 @@ struct Bytes {
 struct Modules<'a> {
     kept: &'a [ModuleItem],
     dropped: Vec<Dropped<'a>>,
+    /// How many were compiled for this image rather than found in the cache.
+    compiled: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,7 +108,11 @@ impl<'a> Report<'a> {
             launcher: config.out.join(&project.name),
             sha256: &image.sha256,
             bytes: bytes(plan, image, inventory),
-            modules: Modules { kept: &inventory.modules, dropped: dropped.collect() },
+            modules: Modules {
+                kept: &inventory.modules,
+                dropped: dropped.collect(),
+                compiled: image.packed.sealed.compiled.fresh,
+            },
             extensions: &inventory.extensions,
             resources: &inventory.resources,
             libraries: &inventory.libraries,
