@@ -76,8 +76,12 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
     if arguments.is_empty() {
         arguments.push(executable.clone().into());
     }
-    let role = role(&mut arguments, &executable, locked, switch("PYRMWARE_PYTHON").is_some());
-    let run = match role {
+    let asked = switch("PYRMWARE_PYTHON").is_some();
+    let run = match role(&mut arguments, &executable, locked, asked) {
+        Role::Refused => {
+            let text = "locked down: does not act as python3".to_owned();
+            return Err(Refusal { text, code: EXIT_CONFIG });
+        }
         Role::Interpreter => Run::Interpreter,
         Role::Application if switch("PYRMWARE_CHECK").is_some() => Run::Check(entry),
         Role::Application => Run::Application(entry),
@@ -152,6 +156,7 @@ fn executable(called: Option<&OsString>) -> Result<String, Refusal> {
 enum Role {
     Application,
     Interpreter,
+    Refused,
 }
 
 /// `sys.executable` is the launcher, so it is also called as `python3` is: by multiprocessing, and by
@@ -159,14 +164,6 @@ enum Role {
 /// environment); from anywhere else the same words are the application's own arguments.
 fn role(arguments: &mut Vec<OsString>, executable: &str, locked: bool, asked: bool) -> Role {
     let words: Vec<&[u8]> = arguments[1..].iter().map(|word| word.as_bytes()).collect();
-    if locked {
-        return match words.iter().position(|word| *word == b"-c") {
-            Some(at) if parent_is_launcher() && is_multiprocessing(words.get(at + 1)) => {
-                Role::Interpreter
-            }
-            _ => Role::Application,
-        };
-    }
     match first_operand(&words) {
         // `os.execv(sys.executable, [sys.executable] + sys.argv)`: an application that starts itself anew.
         Some(at) if words[at] == executable.as_bytes() => {
@@ -174,7 +171,13 @@ fn role(arguments: &mut Vec<OsString>, executable: &str, locked: bool, asked: bo
             Role::Application
         }
         _ if asked => Role::Interpreter,
-        Some(at) if is_code(words[at]) && parent_is_launcher() => Role::Interpreter,
+        Some(at) if is_code(words[at]) && parent_is_launcher() => {
+            if locked && !is_multiprocessing(&words[at..]) {
+                Role::Refused
+            } else {
+                Role::Interpreter
+            }
+        }
         _ => Role::Application,
     }
 }
@@ -204,8 +207,9 @@ fn is_code(word: &[u8]) -> bool {
 }
 
 /// What `multiprocessing` and its helpers put behind `-c`, and nothing else.
-fn is_multiprocessing(code: Option<&&[u8]>) -> bool {
-    let Some(code) = code.and_then(|code| std::str::from_utf8(code).ok()) else { return false };
+fn is_multiprocessing(words: &[&[u8]]) -> bool {
+    let [b"-c", code, ..] = words else { return false };
+    let Ok(code) = std::str::from_utf8(code) else { return false };
     [
         "from multiprocessing.spawn import spawn_main; spawn_main(",
         "from multiprocessing.resource_tracker import main;main(",
@@ -249,7 +253,7 @@ mod tests {
 
     #[test]
     fn only_multiprocessing_passes_a_locked_launcher() {
-        let passes = |code: &str| is_multiprocessing(Some(&code.as_bytes()));
+        let passes = |code: &str| is_multiprocessing(&[b"-c", code.as_bytes()]);
         assert!(passes(
             "from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5, pipe_handle=7)"
         ));
