@@ -76,8 +76,9 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
     if arguments.is_empty() {
         arguments.push(executable.clone().into());
     }
+    let inside = |word: &[u8]| is_module_file(&payload, &executable, word);
     let asked = switch("PYRMWARE_PYTHON").is_some();
-    let run = match role(&mut arguments, &executable, locked, asked) {
+    let run = match role(&mut arguments, &executable, &inside, locked, asked) {
         Role::Refused => {
             let text = "locked down: does not act as python3".to_owned();
             return Err(Refusal { text, code: EXIT_CONFIG });
@@ -162,7 +163,13 @@ enum Role {
 /// `sys.executable` is the launcher, so it is also called as `python3` is: by multiprocessing, and by
 /// `subprocess` with `-c`, `-m` or a script. Such calls come from a launcher (or are asked for in the
 /// environment); from anywhere else the same words are the application's own arguments.
-fn role(arguments: &mut Vec<OsString>, executable: &str, locked: bool, asked: bool) -> Role {
+fn role(
+    arguments: &mut Vec<OsString>,
+    executable: &str,
+    inside: &dyn Fn(&[u8]) -> bool,
+    locked: bool,
+    asked: bool,
+) -> Role {
     let words: Vec<&[u8]> = arguments[1..].iter().map(|word| word.as_bytes()).collect();
     match first_operand(&words) {
         // `os.execv(sys.executable, [sys.executable] + sys.argv)`: an application that starts itself anew.
@@ -171,7 +178,7 @@ fn role(arguments: &mut Vec<OsString>, executable: &str, locked: bool, asked: bo
             Role::Application
         }
         _ if asked => Role::Interpreter,
-        Some(at) if is_code(words[at]) && parent_is_launcher() => {
+        Some(at) if (is_code(words[at]) || inside(words[at])) && parent_is_launcher() => {
             if locked && !is_multiprocessing(&words[at..]) {
                 Role::Refused
             } else {
@@ -204,6 +211,14 @@ fn first_operand(words: &[&[u8]]) -> Option<usize> {
 fn is_code(word: &[u8]) -> bool {
     matches!(word, b"-" | [b'-', b'c' | b'm', ..])
         || (word.ends_with(b".py") && Path::new(OsStr::from_bytes(word)).is_file())
+}
+
+/// Whether a word is the virtual path of a module's file: `os.path.join(os.path.dirname(__file__), "worker.py")`.
+fn is_module_file(payload: &Payload<'_>, executable: &str, word: &[u8]) -> bool {
+    std::str::from_utf8(word)
+        .ok()
+        .and_then(|path| path.strip_prefix(executable)?.strip_prefix('/'))
+        .is_some_and(|path| path.ends_with(".py") && payload.file(&format!("{path}c")).is_some())
 }
 
 /// What `multiprocessing` and its helpers put behind `-c`, and nothing else.

@@ -210,6 +210,17 @@ impl Obj {
         }
     }
 
+    /// The text of a `str` that can be a path or a module's name in the payload: no lone surrogates.
+    /// Leaves no exception.
+    pub fn plain(&self) -> Option<&str> {
+        let text = self.to_str();
+        if text.is_err() {
+            // SAFETY: clears what the line above has set.
+            unsafe { ffi::PyErr_Clear() };
+        }
+        text.ok()
+    }
+
     /// Whether the object is this very one.
     pub fn is(&self, other: &Obj) -> bool {
         self.0 == other.0

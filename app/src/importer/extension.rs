@@ -9,23 +9,53 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
-use pyrmware_payload::{self as payload, Module, SIDECAR_DIR};
+use pyrmware_payload::{self as payload, Kind, Module, SIDECAR_DIR};
 
-use super::{intact, source};
-use crate::object::{Obj, Py, import, import_error};
+use super::{below_root, first, intact, source};
+use crate::object::{Obj, Py, function, import, import_error};
+
+/// `_imp.create_dynamic`, which has the dynamic linker open a path.
+static CREATE_DYNAMIC: OnceLock<Obj> = OnceLock::new();
 
 /// Payload path -> the path under which it was loaded: a module that is imported again must get the same one.
 static LOADED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
+/// Lets `importlib.machinery.ExtensionFileLoader` load from the virtual folder, and gives the Python
+/// half what it needs.
+pub fn install(native: &Obj) -> Py<()> {
+    let imp = import("_imp")?;
+    let _ = CREATE_DYNAMIC.set(imp.attr("create_dynamic")?);
+    imp.set_attr("create_dynamic", &function!("create_dynamic", create_dynamic, &imp)?)?;
+    native.set_attr("library", &function!("library", library, native)?)
+}
+
+fn original_create_dynamic() -> &'static Obj {
+    CREATE_DYNAMIC.get().expect("set by install")
+}
+
+fn create_dynamic(args: &[Obj]) -> Py {
+    let spec = first(args)?;
+    match below_root(&spec.attr("origin")?).and_then(extension_at) {
+        Some(module) => create(spec, &module),
+        None => original_create_dynamic().call(&args.iter().collect::<Vec<_>>()),
+    }
+}
+
+/// The extension module whose file is at this path below the virtual folder.
+fn extension_at(filename: &str) -> Option<Module<'static>> {
+    let (folder, file) = filename.rsplit_once('/').unwrap_or(("", filename));
+    let stem = file.split('.').next().unwrap_or(file);
+    let name = [&folder.replace('/', "."), stem].join(".");
+    let module = source().payload.module(name.trim_start_matches('.'))?;
+    (module.kind == Kind::Extension && module.filename == filename).then_some(module)
+}
+
 /// `create_module` for an extension module.
 pub fn create(spec: &Obj, module: &Module<'_>) -> Py {
     let (path, _memory) = match (module.sidecar, module.file) {
-        (true, _) => {
-            let folder = source().root.rsplit_once('/').map_or("", |(folder, _)| folder);
-            (format!("{folder}/{SIDECAR_DIR}/{}", module.filename), None)
-        }
+        (true, _) => (beside(module.filename), None),
         (false, Some(file)) => {
             for library in source().payload.libraries(module) {
                 preload(&library)?;
@@ -41,7 +71,7 @@ pub fn create(spec: &Obj, module: &Module<'_>) -> Py {
     };
     let origin = spec.attr("origin")?;
     spec.set_attr("origin", &Obj::str(&path)?)?;
-    let created = import("_imp")?.attr("create_dynamic")?.call(&[spec]);
+    let created = original_create_dynamic().call(&[spec]);
     spec.set_attr("origin", &origin)?;
     let created = created?;
     // Single-phase modules are given the path that was opened.
@@ -49,20 +79,43 @@ pub fn create(spec: &Obj, module: &Module<'_>) -> Py {
     Ok(created)
 }
 
-fn preload(library: &payload::File<'_>) -> Py<()> {
+/// Where a file lies that is kept beside the launcher.
+fn beside(filename: &str) -> String {
+    let folder = source().root.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{folder}/{SIDECAR_DIR}/{filename}")
+}
+
+/// `library(path below the folder)`: the path by which `dlopen` finds this shared object, `None`
+/// when there is no such file.
+fn library(args: &[Obj]) -> Py {
+    let name = first(args)?.plain().unwrap_or_default();
+    if let Some(file) = source().payload.file(name) {
+        return Obj::str(&preload(&file)?);
+    }
+    let path = beside(name);
+    if std::path::Path::new(&path).is_file() { Obj::str(&path) } else { Ok(Obj::none()) }
+}
+
+/// Loads a library and gives the path by which the dynamic linker knows it.
+fn preload(library: &payload::File<'_>) -> Py<String> {
     let (path, memory) = memory_path(library);
     if memory.is_none() {
-        return Ok(()); // loaded before
+        return Ok(path); // loaded before
     }
-    let name = CString::new(path).map_err(|_| import_error("a path with a NUL"))?;
+    let name = CString::new(path.as_str()).map_err(|_| import_error("a path with a NUL"))?;
     // SAFETY: loading a library runs its initialisers, as the dynamic linker would for DT_NEEDED.
     unsafe {
         if libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL).is_null() {
             let why = CStr::from_ptr(libc::dlerror()).to_string_lossy().into_owned();
+            loaded().remove(library.path);
             return Err(import_error(&format!("{}: {why}", library.path)));
         }
     }
-    Ok(())
+    Ok(path)
+}
+
+fn loaded() -> std::sync::MutexGuard<'static, BTreeMap<String, String>> {
+    LOADED.lock().unwrap_or_else(|poison| poison.into_inner())
 }
 
 /// The path under which the dynamic linker can open this file; with the open memory file when it is new.
@@ -70,7 +123,7 @@ fn preload(library: &payload::File<'_>) -> Py<()> {
 /// The linker knows a library by the path it was opened with, and descriptors are reused: each path is
 /// made unlike all others by repeated `./`, so that the descriptor can be closed once the library is loaded.
 fn memory_path(file: &payload::File<'_>) -> (String, Option<File>) {
-    let mut loaded = LOADED.lock().unwrap_or_else(|poison| poison.into_inner());
+    let mut loaded = loaded();
     if let Some(path) = loaded.get(file.path) {
         return (path.clone(), None);
     }

@@ -30,10 +30,11 @@ impl Hook {
     }
 }
 
-const HOOKS: [Hook; 8] = [
+const HOOKS: [Hook; 9] = [
     Hook { module: "posix", name: "stat\0", handler: "stat", root: false },
     Hook { module: "posix", name: "lstat\0", handler: "lstat", root: false },
     Hook { module: "posix", name: "access\0", handler: "access", root: false },
+    Hook { module: "posix", name: "listxattr\0", handler: "listxattr", root: false },
     Hook { module: "posix", name: "open\0", handler: "posix_open", root: false },
     Hook { module: "posix", name: "listdir\0", handler: "listdir", root: true },
     Hook { module: "posix", name: "scandir\0", handler: "scandir", root: true },
@@ -54,6 +55,7 @@ pub fn install(native: &Obj) -> Py<()> {
     install_hook::<5>(&originals)?;
     install_hook::<6>(&originals)?;
     install_hook::<7>(&originals)?;
+    install_hook::<8>(&originals)?;
     native.set_attr("originals", &originals)?;
     native.set_attr("root", &Obj::str(&source().root)?)?;
     native.set_attr("entry", &function!("entry", entry, native)?)?;
@@ -151,9 +153,14 @@ fn is_inside(path: &[u8], root: bool) -> bool {
     }
 }
 
+/// The first argument, a path; names that are not UTF-8 are those of no file.
+fn path(args: &[Obj]) -> Py<&str> {
+    Ok(first(args)?.plain().unwrap_or("\0"))
+}
+
 /// `entry(path below the folder)`: size of a file, `True` for a folder, `None` for nothing.
 fn entry(args: &[Obj]) -> Py {
-    let path = first(args)?.to_str()?;
+    let path = path(args)?;
     match (source().payload.file(path), source().payload.folder(path)) {
         (Some(file), _) => Obj::int(file.len() as i64),
         (None, Some(_)) => Obj::bool(true),
@@ -163,7 +170,7 @@ fn entry(args: &[Obj]) -> Py {
 
 /// `names(path below the folder)`: [(name, whether it is a folder)], or `None`.
 fn names(args: &[Obj]) -> Py {
-    let Some(entries) = source().payload.folder(first(args)?.to_str()?) else {
+    let Some(entries) = source().payload.folder(path(args)?) else {
         return Ok(Obj::none());
     };
     let list = Obj::list(&[])?;
@@ -175,14 +182,14 @@ fn names(args: &[Obj]) -> Py {
 
 /// `memory_file(path below the folder)`: a descriptor of a sealed copy, or `None`.
 fn memory_file(args: &[Obj]) -> Py {
-    match source().payload.file(first(args)?.to_str()?) {
+    match source().payload.file(path(args)?) {
         Some(file) => Obj::int(extension::memory_file(&file).into_raw_fd().into()),
         None => Ok(Obj::none()),
     }
 }
 
 fn python_source_text(args: &[Obj]) -> Py {
-    match source_text(first(args)?.to_str()?) {
+    match source_text(path(args)?) {
         Some(bytes) => Obj::bytes(&bytes),
         None => Ok(Obj::none()),
     }

@@ -60,7 +60,7 @@ pub fn install(native: &Obj) -> Py {
 /// `find_spec(name, path=None, target=None)`: a namespace package is left to the path hook, so that it may have portions elsewhere.
 fn find_spec(args: &[Obj]) -> Py {
     let name = first(args)?;
-    match source().payload.module(name.to_str()?) {
+    match name.plain().and_then(|name| source().payload.module(name)) {
         Some(module) if module.kind != Kind::Namespace => spec(name, &module),
         _ => Ok(Obj::none()),
     }
@@ -99,12 +99,14 @@ fn exec_module(args: &[Obj]) -> Py {
     let module = first(args)?;
     let spec = module.attr("__spec__")?;
     let origin = spec.attr("origin")?;
-    let filename = below_root(origin.to_str()?).unwrap_or_default();
+    let filename = below_root(&origin).unwrap_or_default();
     if !filename.ends_with(".py") {
         return import("_imp")?.attr("exec_dynamic")?.call(&[module]);
     }
-    if filename == "ssl.py" {
-        runtime("tls")?.attr("configure")?.call(&[])?;
+    match filename {
+        "ssl.py" => drop(runtime("tls")?.attr("configure")?.call(&[])?),
+        "ctypes/__init__.py" => drop(runtime("libraries")?.attr("configure")?.call(&[])?),
+        _ => {}
     }
     let code = code(filename, &origin)?;
     // By way of importlib, so that its frames are cut from tracebacks as usual.
@@ -118,7 +120,7 @@ fn load_module(args: &[Obj]) -> Py {
 }
 
 /// The code object of a source path below the virtual folder.
-fn code(filename: &str, origin: &Obj) -> Py {
+pub fn code(filename: &str, origin: &Obj) -> Py {
     let Some(file) = source().payload.file(&format!("{filename}c")) else {
         return Err(import_error(&format!("the payload has no code for {filename}")));
     };
@@ -133,11 +135,12 @@ fn code(filename: &str, origin: &Obj) -> Py {
 }
 
 fn known(name: &Obj) -> Py<Module<'static>> {
-    let name = name.to_str()?;
-    source()
-        .payload
-        .module(name)
-        .ok_or_else(|| import_error(&format!("the payload has no module {name:?}")))
+    name.plain().and_then(|name| source().payload.module(name)).ok_or_else(|| {
+        import_error(&format!(
+            "the payload has no module {:?}",
+            name.plain().unwrap_or("of that name")
+        ))
+    })
 }
 
 fn get_code(args: &[Obj]) -> Py {
@@ -165,7 +168,7 @@ fn get_source(args: &[Obj]) -> Py {
 
 fn get_data(args: &[Obj]) -> Py {
     let path = first(args)?;
-    match below_root(path.to_str()?).and_then(|path| source().payload.file(path)) {
+    match below_root(path).and_then(|path| source().payload.file(path)) {
         Some(file) => Obj::bytes(intact(file.bytes())),
         None => Err(os_error(libc::ENOENT, path)),
     }
@@ -202,17 +205,19 @@ fn find_distributions(_: &[Obj]) -> Py {
 /// (dotted), under the name that was asked for; `False` for a namespace package, `None` for nothing.
 fn spec_of(args: &[Obj]) -> Py {
     let [name, place, ..] = args else { return Err(import_error("spec_of takes two arguments")) };
-    match source().payload.module(place.to_str()?) {
+    match place.plain().and_then(|place| source().payload.module(place)) {
         None => Ok(Obj::none()),
         Some(module) if module.kind == Kind::Namespace => Obj::bool(false),
         Some(module) => spec(name, &module),
     }
 }
 
-/// `submodules(package)`: [(name's last part, whether it is a package)], sorted.
+/// `submodules(package)`: [(name's last part, whether it is a package)], sorted. As elsewhere, a
+/// folder without `__init__` is not told.
 fn submodules(args: &[Obj]) -> Py {
     let list = Obj::list(&[])?;
-    for module in source().payload.submodules(first(args)?.to_str()?) {
+    let all = first(args)?.plain().into_iter().flat_map(|name| source().payload.submodules(name));
+    for module in all.filter(|module| module.kind != Kind::Namespace) {
         let tail = module.name.rsplit('.').next().unwrap_or(module.name);
         list.append(&Obj::tuple(&[&Obj::str(tail)?, &Obj::bool(module.package)?])?)?;
     }

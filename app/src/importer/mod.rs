@@ -56,6 +56,7 @@ pub fn install() -> Py<()> {
     modules.set_item("_pyrmware", &native)?;
 
     files::install(&native)?;
+    extension::install(&native)?;
     let finder = finder::install(&native)?;
     sys.attr("meta_path")?.insert(0, &finder)
 }
@@ -67,7 +68,41 @@ pub fn complete() -> Py<()> {
     sys.attr("path_hooks")?.insert(0, &function!("path_hook", path_hook, &native)?)?;
     let class =
         class("PrunedFinder", &[("find_spec", function!("find_spec", find_pruned, &native)?)])?;
-    sys.attr("meta_path")?.append(&class.call(&[])?)
+    sys.attr("meta_path")?.append(&class.call(&[])?)?;
+    place_frozen(&sys)
+}
+
+/// Modules that libpython has frozen are placed in the virtual folder, as they are in the folder of
+/// the standard library elsewhere: `os.__file__`. CPython forgets `PyConfig.stdlib_dir`.
+#[cfg(Py_3_11)]
+fn place_frozen(sys: &Obj) -> Py<()> {
+    let root = &source().root;
+    sys.set_attr("_stdlib_dir", &Obj::str(root)?)?;
+    // Imported before there was a place; all others take it from `sys`.
+    for name in ["_frozen_importlib_external", "abc", "codecs", "io", "zipimport"] {
+        let module = import(name)?;
+        let state = module.attr("__spec__")?.attr("loader_state")?;
+        let place = state.attr("origname")?.to_str()?.replace('.', "/");
+        let file = Obj::str(&format!("{root}/{place}.py"))?;
+        state.set_attr("filename", &file)?;
+        module.set_attr("__file__", &file)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(Py_3_11))]
+fn place_frozen(_: &Obj) -> Py<()> {
+    Ok(()) // it has frozen nothing that has a file
+}
+
+/// Code and path of a script that is a module's file in the virtual folder; none for all others.
+pub fn script(path: &Obj) -> Py<Option<(Obj, Obj)>> {
+    match below_root(path) {
+        Some(filename) if source().payload.file(&format!("{filename}c")).is_some() => {
+            Ok(Some((finder::code(filename, path)?, path.clone())))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// A class whose methods are functions of ours: they are not bound, so they take no `self`.
@@ -92,7 +127,7 @@ fn path_hook(args: &[Obj]) -> Py {
 
 fn find_pruned(args: &[Obj]) -> Py {
     let name = first(args)?;
-    match source().payload.pruned(name.to_str()?) {
+    match name.plain().and_then(|name| source().payload.pruned(name)) {
         None => Ok(Obj::none()),
         Some(reason) => {
             if source().report_pruned {
@@ -116,6 +151,6 @@ fn intact<T>(result: Result<T, Fault>) -> T {
 }
 
 /// The path below the launcher's virtual folder; none for every other path.
-fn below_root(path: &str) -> Option<&str> {
-    path.strip_prefix(source().root.as_str())?.strip_prefix('/')
+fn below_root(path: &Obj) -> Option<&str> {
+    path.plain()?.strip_prefix(source().root.as_str())?.strip_prefix('/')
 }

@@ -3,6 +3,7 @@
 use pyo3_ffi as ffi;
 use pyrmware_payload::Entry;
 
+use crate::importer;
 use crate::log::EXIT_PAYLOAD;
 use crate::object::{Obj, Py, Raised, import};
 
@@ -11,8 +12,14 @@ const EXIT_FINALIZE: i32 = 120;
 
 /// Acts as `python3` on the arguments.
 pub fn interpreter() -> i32 {
-    if let Err(raised) = quit_and_exit() {
-        return end(Err(raised));
+    let script = quit_and_exit().and_then(|()| {
+        let argv = import("sys")?.attr("argv")?;
+        importer::script(&argv.attr("__getitem__")?.call(&[&Obj::int(0)?])?)
+    });
+    match script {
+        Ok(None) => {}
+        Ok(Some((code, origin))) => return end(run_script(code, origin)),
+        Err(raised) => return end(Err(raised)),
     }
     // SAFETY: Python is initialised; this ends it.
     unsafe { ffi::Py_RunMain() }
@@ -95,6 +102,19 @@ fn run_module(name: &str) -> Py<()> {
     globals.set_item("__loader__", &loader)?;
     globals.set_item("__package__", &spec.attr("parent")?)?;
     globals.set_item("__spec__", &spec)?;
+    evaluate(&code, &globals)
+}
+
+/// What `python3 script.py` does, for a script that is a module's file in the virtual folder.
+fn run_script(code: Obj, origin: Obj) -> Py<()> {
+    let globals = import("__main__")?.attr("__dict__")?;
+    globals.set_item("__file__", &origin)?;
+    globals.set_item("__cached__", &Obj::none())?;
+    globals.set_item("__loader__", &import("_pyrmware")?.attr("loader")?)?;
+    evaluate(&code, &globals)
+}
+
+fn evaluate(code: &Obj, globals: &Obj) -> Py<()> {
     // SAFETY: code and dictionary are live; a value that is no code object gives SystemError.
     let result = unsafe {
         Obj::owned(ffi::PyEval_EvalCode(code.as_ptr(), globals.as_ptr(), globals.as_ptr()))

@@ -26,6 +26,11 @@ def relative(path):
     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
 
 
+def is_inside(path):
+    """Whether a path argument lies below the folder; the launcher asks by itself for its hooks."""
+    return isinstance(path, (str, bytes, os.PathLike)) and os.fsdecode(path).startswith(_PREFIX)
+
+
 def _entry(path):
     found = _pyrmware.entry(relative(path))
     if found is None:
@@ -66,6 +71,11 @@ def access(path, mode, *, dir_fd=None, effective_ids=False, follow_symlinks=True
         return False
     denied = os.W_OK if entry is True else os.W_OK | os.X_OK
     return not mode & denied
+
+
+def listxattr(path=None, *, follow_symlinks=True):
+    _entry(path)
+    return []
 
 
 def listdir(path=None):

@@ -11,7 +11,12 @@ def path_hook(path):
     prefix = _pyrmware.root + "/"
     if not isinstance(path, str) or not path.startswith(prefix):
         raise ImportError("not below the launcher", path=path)
-    return FolderFinder(path, path[len(prefix) :].strip("/").replace("/", "."))
+    below = path[len(prefix) :].strip("/")
+    package = below.replace("/", ".")
+    # A package of extension modules may have its files beside the launcher.
+    if _pyrmware.entry(below) is not True and not _pyrmware.submodules(package):
+        raise ImportError("only directories are supported", path=path)
+    return FolderFinder(path, package)
 
 
 class FolderFinder:
