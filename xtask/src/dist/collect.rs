@@ -6,7 +6,7 @@
 
 mod application;
 mod dependencies;
-mod elf;
+pub mod elf;
 pub mod names;
 mod stdlib;
 mod walk;

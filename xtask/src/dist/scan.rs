@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 
-use super::collect::{Kind, Module, Origin, Tree, names};
+use super::collect::{Kind, Module, Origin, Tree, elf, names};
 use super::resolve::Plan;
 
 /// The import graph over the tree.
@@ -173,9 +173,16 @@ fn read_one(module: &Module, resolver: &resolve::Resolver<'_>, version: (u8, u8)
     Ok(match module.kind {
         Kind::Source | Kind::Interpreter => {
             let main = module.origin != Origin::Stdlib;
-            Facts::Source(source::read(&bytes, source::Dialect { version, main }))
+            let names = resolver.names();
+            Facts::Source(source::read(&bytes, source::Dialect { version, main, names }))
         }
-        Kind::Extension | Kind::Bytecode => Facts::Binary(binary::read(&bytes, resolver.index())),
+        // What the standard library's own ask for is known: rules.toml has it.
+        Kind::Extension if module.origin == Origin::Stdlib => Facts::None,
+        Kind::Extension => {
+            let parts = elf::data(&bytes).into_iter();
+            Facts::Binary(parts.flat_map(|part| binary::read(part, resolver.index())).collect())
+        }
+        Kind::Bytecode => Facts::Binary(binary::read(&bytes, resolver.index())),
         Kind::Namespace => Facts::None,
     })
 }

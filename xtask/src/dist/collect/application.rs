@@ -1,5 +1,6 @@
 //! The application's own folder: where its packages are, its metadata, its entry.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -150,11 +151,13 @@ fn entry_points(project: &Project) -> String {
     text
 }
 
-/// Adds the files that `include` names, under their paths relative to the project.
+/// Adds the files that `include` names. Patterns are relative to the project, in the `src/` layout to
+/// `src` as well; a file's path inside the payload is what it is for the code beside it, without `src/`.
 ///
 /// # Errors
 /// A pattern that leaves the project or matches nothing.
 pub fn include(project: &Project, tree: &mut Tree) -> Result<()> {
+    let src = root(project);
     for pattern in &project.include {
         if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
             bail!(
@@ -163,49 +166,52 @@ pub fn include(project: &Project, tree: &mut Tree) -> Result<()> {
                 project.dir.display()
             );
         }
-        let fixed: Vec<&str> = pattern
-            .split('/')
-            .take_while(|part| !part.contains(['*', '?']))
-            .filter(|part| *part != ".")
-            .collect();
-        let start = fixed.iter().fold(project.dir.clone(), |dir, part| dir.join(part));
-        let mut matches = 0;
-        for entry in WalkDir::new(&start).follow_links(true).sort_by_file_name() {
-            // A folder that is not there matches nothing; what is there must be readable.
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(_) if !start.exists() => break,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("cannot read {}", start.display()));
-                }
-            };
-            let relative = entry.path().strip_prefix(&project.dir).ok().and_then(Path::to_str);
-            let Some(path) = relative.filter(|_| entry.file_type().is_file()) else { continue };
-            // A folder's name includes everything in it.
-            if glob(pattern, path) || glob(&format!("{}/**", pattern.trim_end_matches('/')), path) {
-                matches += 1;
-                let known = tree.resources.values().any(|resource| {
-                    matches!(&resource.content, Content::File(file) if file == entry.path())
-                });
-                if !known {
-                    let resource = Resource {
-                        content: Content::File(entry.path().to_owned()),
-                        origin: Origin::Application,
-                        package: None,
-                    };
-                    tree.resources.insert(path.to_owned(), resource);
-                }
-            }
+        let mut found = matching(&project.dir, pattern)?;
+        if src != project.dir {
+            found.extend(matching(&src, pattern)?);
         }
-        if matches == 0 {
+        if found.is_empty() {
             bail!(
                 "[tool.pyrmware] include: {pattern:?} matches no file in {}; \
                  mend the pattern or remove it",
                 project.dir.display()
             );
         }
+        for file in found {
+            let path = file.strip_prefix(&src).or_else(|_| file.strip_prefix(&project.dir));
+            let Some(path) = path.ok().and_then(Path::to_str) else {
+                bail!("[tool.pyrmware] include: the path {} is not UTF-8", file.display());
+            };
+            tree.resources.entry(path.to_owned()).or_insert(Resource {
+                content: Content::File(file.clone()),
+                origin: Origin::Application,
+                package: None,
+            });
+        }
     }
     Ok(())
+}
+
+/// The files below a folder that fit a pattern; a folder's name stands for everything in it.
+fn matching(folder: &Path, pattern: &str) -> Result<BTreeSet<PathBuf>> {
+    let fixed = pattern.split('/').take_while(|part| !part.contains(['*', '?']));
+    let start =
+        fixed.filter(|part| *part != ".").fold(folder.to_owned(), |dir, part| dir.join(part));
+    let below = format!("{}/**", pattern.trim_end_matches('/'));
+    let mut found = BTreeSet::new();
+    if !start.exists() {
+        return Ok(found);
+    }
+    for entry in WalkDir::new(&start).follow_links(true) {
+        let entry = entry.with_context(|| format!("cannot read {}", start.display()))?;
+        let path = entry.path().strip_prefix(folder).ok().and_then(Path::to_str);
+        if entry.file_type().is_file()
+            && path.is_some_and(|path| glob(pattern, path) || glob(&below, path))
+        {
+            found.insert(entry.into_path());
+        }
+    }
+    Ok(found)
 }
 
 /// Checks that what the entry names is there and can run.

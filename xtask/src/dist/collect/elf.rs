@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use object::Endianness;
 use object::elf;
-use object::read::elf::{FileHeader, Sym};
+use object::read::elf::{FileHeader, SectionHeader, Sym};
 
 use super::Object;
 
@@ -60,6 +60,31 @@ fn headers<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> object::Result<H
         }
     }
     Ok(found)
+}
+
+/// The parts of a shared object in which strings of its code lie: what is loaded, is data, and is no
+/// table of the linker's. Debugging information names everything that a header file did. All bytes
+/// where the headers say nothing.
+pub fn data(bytes: &[u8]) -> Vec<&[u8]> {
+    let parts = match bytes.get(4) {
+        Some(1) => sections::<elf::FileHeader32<Endianness>>(bytes),
+        _ => sections::<elf::FileHeader64<Endianness>>(bytes),
+    };
+    parts.ok().filter(|parts| !parts.is_empty()).unwrap_or_else(|| vec![bytes])
+}
+
+fn sections<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> object::Result<Vec<&[u8]>> {
+    let header = E::parse(bytes)?;
+    let endian = header.endian()?;
+    let mut parts = Vec::new();
+    for section in header.sections(endian, bytes)?.iter() {
+        let flags = section.sh_flags(endian).0;
+        let loaded = flags & elf::SHF_ALLOC.0 != 0 && flags & elf::SHF_EXECINSTR.0 == 0;
+        if loaded && section.sh_type(endian) == elf::SHT_PROGBITS {
+            parts.push(section.data(endian, bytes)?);
+        }
+    }
+    Ok(parts)
 }
 
 /// The e_machine of a target triple and whether it is a 64-bit one; none for architectures not listed.

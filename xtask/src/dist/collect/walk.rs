@@ -336,9 +336,8 @@ impl Walker<'_> {
     fn split<'n>(&self, name: &'n str) -> Option<(&'n str, usize)> {
         self.suffixes.iter().enumerate().find_map(|(rank, (suffix, _))| {
             let module = name.strip_suffix(suffix.as_str())?;
-            // The platform's name is in its name: `_sysconfigdata__linux_x86_64-linux-gnu`.
-            let importable = is_identifier(module) || module.starts_with("_sysconfigdata_");
-            importable.then_some((module, rank))
+            // No identifier, yet imported by name: `_sysconfigdata__linux_x86_64-linux-gnu`.
+            (!module.is_empty() && !module.contains('.')).then_some((module, rank))
         })
     }
 

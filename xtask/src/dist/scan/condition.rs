@@ -24,7 +24,7 @@ impl From<bool> for Truth {
 }
 
 /// Evaluates a test as far as platform and version decide it.
-pub fn evaluate(test: &Expr, dialect: Dialect) -> Truth {
+pub fn evaluate(test: &Expr, dialect: Dialect<'_>) -> Truth {
     match test {
         Expr::BooleanLiteral(literal) => literal.value.into(),
         Expr::Name(name) if name.id.as_str() == "TYPE_CHECKING" => Truth::TypeChecking,
@@ -90,7 +90,7 @@ fn any(values: &[Truth]) -> Truth {
 }
 
 /// The value of a name that the target fixes.
-fn known(expression: &Expr, dialect: Dialect) -> Option<&'static str> {
+fn known(expression: &Expr, dialect: Dialect<'_>) -> Option<&'static str> {
     match expression {
         Expr::Attribute(attribute) => {
             let Expr::Name(module) = attribute.value.as_ref() else { return None };
@@ -105,7 +105,7 @@ fn known(expression: &Expr, dialect: Dialect) -> Option<&'static str> {
     }
 }
 
-fn comparison(left: &Expr, op: CmpOp, right: &Expr, dialect: Dialect) -> Truth {
+fn comparison(left: &Expr, op: CmpOp, right: &Expr, dialect: Dialect<'_>) -> Truth {
     let text = |expression: &Expr| {
         expression.as_string_literal_expr().map(|string| string.value.to_str().to_owned())
     };

@@ -26,6 +26,7 @@ pub struct Resolver<'a> {
     rules: &'a Rules,
     index: Index,
     codecs: Codecs,
+    names: BTreeSet<&'a str>,
     /// Group of entry points -> modules.
     groups: BTreeMap<&'a str, Vec<&'a str>>,
 }
@@ -72,12 +73,18 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
-        Resolver { tree, rules, index: Index::new(tree), codecs: Codecs::new(tree), groups }
+        let (index, codecs) = (Index::new(tree), Codecs::new(tree));
+        Resolver { tree, rules, index, codecs, names: rules.names(), groups }
     }
 
     /// The names to look for in binaries.
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// The identifiers to look for in sources.
+    pub fn names(&self) -> &BTreeSet<&'a str> {
+        &self.names
     }
 
     fn has(&self, name: &str) -> bool {
@@ -107,6 +114,11 @@ impl<'a> Resolver<'a> {
                     self.strings(name, facts, &mut found);
                     found.dynamic.clone_from(&facts.dynamic);
                 }
+                for mention in &facts.mentions {
+                    for to in self.rules.mentioned(name, mention, self.tree) {
+                        found.edges.push(Edge { to, kind: EdgeKind::Rule, line: 0 });
+                    }
+                }
                 found.error.clone_from(&facts.error);
             }
             Facts::Binary(names) => {
@@ -116,7 +128,8 @@ impl<'a> Resolver<'a> {
             }
             Facts::None => {}
         }
-        found.edges.retain(|edge| edge.to != name && !self.rules.cuts(name, &edge.to));
+        let cut = |to: &str| self.is_stdlib(name) && self.rules.cuts(name, to, self.tree);
+        found.edges.retain(|edge| edge.to != name && !cut(&edge.to));
         for to in self.rules.edges(name, self.tree) {
             found.edges.push(Edge { to, kind: EdgeKind::Rule, line: 0 });
         }

@@ -1,18 +1,19 @@
-//! The table of imports that cannot be read from any file: `rules.toml`.
+//! The table of what import statements do not say, or say in vain: `rules.toml`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::dist::collect::Tree;
-use crate::dist::collect::names::wildcard;
+use crate::dist::collect::names::{is_within, wildcard};
+use crate::dist::collect::{Origin, Tree};
 
 /// The rules that hold for one Python version.
 #[derive(Debug, Default)]
 pub struct Rules {
     roots: Vec<Rule>,
     edges: Vec<Rule>,
+    mentions: Vec<Rule>,
     cuts: Vec<Rule>,
 }
 
@@ -21,6 +22,7 @@ pub struct Rules {
 struct Table {
     root: Vec<Rule>,
     edge: Vec<Rule>,
+    mention: Vec<Rule>,
     cut: Vec<Rule>,
 }
 
@@ -28,13 +30,18 @@ struct Table {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
-    /// The importers; none for roots.
+    /// The importers; none for roots. A mention counts in the standard library's modules only if they are named here.
     #[serde(default)]
     from: Vec<String>,
+    /// Identifiers that stand for an import.
+    #[serde(default)]
+    names: BTreeSet<String>,
     to: Vec<String>,
     /// Targets that `to` would take in.
     #[serde(default)]
     except: Vec<String>,
+    /// A module that must be there for a cut to hold.
+    when: Option<String>,
     /// First version, "3.11".
     since: Option<String>,
     /// First version that is without, "3.13".
@@ -89,6 +96,7 @@ impl Rules {
         Ok(Rules {
             roots: select(table.root)?,
             edges: select(table.edge)?,
+            mentions: select(table.mention)?,
             cuts: select(table.cut)?,
         })
     }
@@ -110,9 +118,31 @@ impl Rules {
         rules.flat_map(|rule| rule.targets(tree)).cloned().collect()
     }
 
-    /// Whether an import of the file is not to be followed.
-    pub fn cuts(&self, from: &str, to: &str) -> bool {
-        self.cuts.iter().any(|rule| rule.leaves(from) && rule.reaches(to))
+    /// The identifiers that stand for an import.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.mentions.iter().flat_map(|rule| rule.names.iter().map(String::as_str)).collect()
+    }
+
+    /// What a module needs that writes one of [`Rules::names`].
+    pub fn mentioned(&self, from: &str, name: &str, tree: &Tree) -> Vec<String> {
+        let stdlib = tree.modules.get(from).is_some_and(|module| module.origin == Origin::Stdlib);
+        let rules = self.mentions.iter().filter(|rule| rule.names.contains(name));
+        let rules = rules.filter(|rule| !stdlib || rule.leaves(from));
+        rules.flat_map(|rule| rule.targets(tree)).cloned().collect()
+    }
+
+    /// Whether an import in the standard library is not to be followed.
+    pub fn cuts(&self, from: &str, to: &str, tree: &Tree) -> bool {
+        let there =
+            |rule: &Rule| rule.when.as_ref().is_none_or(|name| tree.modules.contains_key(name));
+        let same = |pattern: &String| {
+            // A package that is cut off as a whole still uses itself.
+            let package = pattern.trim_end_matches(".*");
+            !pattern.contains('.') && is_within(from, package)
+        };
+        self.cuts.iter().any(|rule| {
+            rule.leaves(from) && rule.reaches(to) && !rule.to.iter().any(same) && there(rule)
+        })
     }
 }
 
@@ -124,11 +154,13 @@ mod tests {
     fn the_table_is_valid_and_every_rule_has_a_reason() {
         for minor in 10..=14 {
             let rules = Rules::read((3, minor)).unwrap();
-            for rule in rules.roots.iter().chain(&rules.edges).chain(&rules.cuts) {
+            let named = rules.roots.iter().chain(&rules.mentions);
+            for rule in named.clone().chain(&rules.edges).chain(&rules.cuts) {
                 assert!(!rule.reason.is_empty() && !rule.to.is_empty(), "{rule:?}");
             }
             assert!(rules.roots.iter().all(|rule| rule.from.is_empty()));
             assert!(rules.edges.iter().chain(&rules.cuts).all(|rule| !rule.from.is_empty()));
+            assert!(rules.mentions.iter().all(|rule| !rule.names.is_empty()));
         }
     }
 

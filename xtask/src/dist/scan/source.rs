@@ -1,5 +1,7 @@
 //! What one source file asks for. The only place that knows ruff's parser.
 
+use std::collections::BTreeSet;
+
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
 use ruff_python_ast::{
     self as ast, ExceptHandler, Expr, FStringPart, InterpolatedStringElement, PythonVersion, Stmt,
@@ -26,6 +28,8 @@ pub struct Facts {
     pub templates: Vec<(String, u32)>,
     /// Lines of imports by a computed name.
     pub dynamic: Vec<u32>,
+    /// The names of [`Dialect::names`] that it writes.
+    pub mentions: BTreeSet<String>,
     /// `__all__`, as far as it is written out.
     pub all: Vec<String>,
     /// Why it cannot be parsed, with the line.
@@ -60,17 +64,19 @@ pub struct Call {
     pub imports: bool,
 }
 
-/// What decides tests like `sys.platform == "linux"`.
+/// What a file is read for.
 #[derive(Debug, Clone, Copy)]
-pub struct Dialect {
+pub struct Dialect<'a> {
     /// Major and minor version of the target's Python.
     pub version: (u8, u8),
     /// Whether `if __name__ == "__main__":` may be taken.
     pub main: bool,
+    /// Identifiers whose use is a fact.
+    pub names: &'a BTreeSet<&'a str>,
 }
 
 /// Reads one file's facts. Never fails: a file that cannot be parsed says so in [`Facts::error`].
-pub fn read(bytes: &[u8], dialect: Dialect) -> Facts {
+pub fn read(bytes: &[u8], dialect: Dialect<'_>) -> Facts {
     let text = decode(bytes);
     let version = PythonVersion { major: dialect.version.0, minor: dialect.version.1 };
     let options = ParseOptions::from(Mode::Module).with_target_version(version);
@@ -105,16 +111,16 @@ pub fn decode(bytes: &[u8]) -> String {
     }
 }
 
-struct Reader {
+struct Reader<'d> {
     facts: Facts,
     /// Offsets of line ends.
     lines: Vec<u32>,
     /// How the statement at hand is reached.
     kind: EdgeKind,
-    dialect: Dialect,
+    dialect: Dialect<'d>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn line(&self, at: TextSize) -> u32 {
         self.lines.partition_point(|end| *end < at.to_u32()) as u32 + 1
     }
@@ -129,6 +135,12 @@ impl Reader {
     fn import(&mut self, module: &str, names: Vec<String>, level: u32, at: TextSize) {
         let (line, kind) = (self.line(at), self.kind);
         self.facts.imports.push(Import { module: module.to_owned(), names, level, line, kind });
+    }
+
+    fn mention(&mut self, name: &str) {
+        if self.dialect.names.contains(name) {
+            self.facts.mentions.insert(name.to_owned());
+        }
     }
 
     fn branches(&mut self, statement: &ast::StmtIf) {
@@ -230,6 +242,7 @@ impl Reader {
     }
 
     fn string(&mut self, text: &str, at: TextSize) {
+        self.mention(text);
         let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
         if text.is_empty() || text.len() > LONGEST_NAME {
         } else if text.chars().all(name) {
@@ -261,7 +274,7 @@ impl Reader {
     }
 }
 
-impl<'a> Visitor<'a> for Reader {
+impl<'a> Visitor<'a> for Reader<'_> {
     fn visit_stmt(&mut self, statement: &'a Stmt) {
         match statement {
             Stmt::Import(import) => {
@@ -271,7 +284,9 @@ impl<'a> Visitor<'a> for Reader {
             }
             Stmt::ImportFrom(import) => {
                 let module = import.module.as_ref().map_or("", |module| module.id.as_str());
-                let names = import.names.iter().map(|alias| alias.name.id.to_string()).collect();
+                let names: Vec<String> =
+                    import.names.iter().map(|alias| alias.name.id.to_string()).collect();
+                names.iter().for_each(|name| self.mention(name));
                 self.import(module, names, import.level, import.range.start());
             }
             Stmt::FunctionDef(function) => {
@@ -316,6 +331,8 @@ impl<'a> Visitor<'a> for Reader {
             }
             Expr::List(list) => self.command(&list.elts),
             Expr::Tuple(tuple) => self.command(&tuple.elts),
+            Expr::Name(name) => self.mention(name.id.as_str()),
+            Expr::Attribute(attribute) => self.mention(attribute.attr.id.as_str()),
             Expr::Lambda(_) => {
                 return self.within(EdgeKind::InFunction, |r| walk_expr(r, expression));
             }
