@@ -76,8 +76,10 @@ fn ours(plan: &Plan) -> Vec<Forbidden> {
 /// Folders that libpython was configured or compiled in.
 fn libpython(plan: &Plan) -> Vec<Forbidden> {
     let interpreter = &plan.interpreter;
-    // The configured prefix of a build that was moved, or that is reached through a link.
+    // A build that was moved, or is reached through a link, still carries the prefix that it was
+    // configured for. Debian's LIBDIR is a folder further down, and every machine has that.
     let configured = interpreter.sysconfig.get("LIBDIR").and_then(|lib| Path::new(lib).parent());
+    let configured = configured.filter(|prefix| !prefix.starts_with("/usr"));
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| is_deep(home));
     named([
         ("the interpreter's prefix", Some(interpreter.prefix.clone())),
