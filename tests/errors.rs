@@ -105,7 +105,8 @@ impl Project {
             (ROOT.display().to_string(), "[workspace]"),
             (python("prefix"), "[prefix]"),
             (format!("Python {version}"), "Python [version]"),
-            (format!("libpython{minor}"), "libpython[minor]"),
+            (format!("python{minor}"), "python[minor]"),
+            (plan["target"].as_str().expect("a triple").to_owned(), "[host]"),
         ] {
             text = text.replace(&found, name);
         }
@@ -219,7 +220,10 @@ fn fake_prefix(project: &Project, program: &str, prefix: &str) -> PathBuf {
     );
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(fake.join("bin/python3"), mode).expect("chmod");
-    fs::create_dir_all(fake.join("lib")).expect("a folder is made");
+    let plan = support::plan("hello");
+    let version = plan["interpreter"]["version"].as_str().expect("a version");
+    let minor = version.rsplit_once('.').expect("three numbers").0;
+    fs::create_dir_all(fake.join(format!("lib/python{minor}"))).expect("a folder is made");
     fake
 }
 
@@ -243,7 +247,7 @@ fn applications() {
         project.dist(),
         &[
             "error: the launcher has ",
-            " bytes), more than the 1.0 MiB (1048576 bytes) of size in [tool.pyrmware.budget]",
+            " bytes), and size in [tool.pyrmware.budget] allows 1.0 MiB (1048576 bytes); the last image stays",
         ],
     );
 }

@@ -143,8 +143,9 @@ fn lacks(tools: &Tools, pins: &[Pin]) -> Result<Option<String>> {
 fn wanted<'a>(tools: &Tools<'a>) -> Result<Vec<(&'a str, Requirement)>> {
     let mut wanted = Vec::new();
     for text in &tools.config.project.dependencies {
-        let requirement: Requirement =
-            text.parse().context("[project] dependencies cannot be read")?;
+        let requirement: Requirement = text
+            .parse()
+            .with_context(|| format!("cannot read {text:?} in dependencies of [project]"))?;
         if requirement.applies(&tools.interpreter.markers) {
             wanted.push((text.as_str(), requirement));
         }
