@@ -2,7 +2,7 @@
 
 mod cargo;
 mod libpython;
-mod machine;
+pub mod machine;
 mod rustflags;
 pub mod scrub;
 
@@ -53,8 +53,9 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
     if let LinkPlan::Shared(library) = &plan.link {
         packed.sidecars.insert(libpython::soname(library)?, library.clone());
     }
+    let folders = machine::interpreter(plan);
     for (path, file) in &packed.sidecars {
-        let bytes = pack::shared_object(&read(file)?, &plan.interpreter.prefix);
+        let bytes = pack::shared_object(&read(file)?, &folders);
         place(&stage.join(path), &bytes)?;
     }
     let path = stage.join(&plan.config.project.name);

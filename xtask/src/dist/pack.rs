@@ -17,7 +17,8 @@ use self::libraries::Libraries;
 use self::record::Shipped;
 use super::collect::{Content, Kind, Module, Resource};
 use super::compile::OPTIMIZE;
-use super::link::scrub;
+use super::link::machine;
+use super::link::scrub::{self, Forbidden};
 use super::protect::Sealed;
 use super::resolve::Plan;
 use crate::config::Extensions;
@@ -80,8 +81,8 @@ struct Parts {
     writer: Writer,
     manifest: Manifest,
     known: Libraries,
-    /// The interpreter's prefix, which shared objects must not name.
-    prefix: PathBuf,
+    /// The interpreter's folders, which shared objects must not name.
+    folders: Vec<Forbidden>,
     /// Shared objects go beside the launcher rather than into the payload.
     beside: bool,
     sidecars: BTreeMap<String, PathBuf>,
@@ -93,7 +94,7 @@ struct Parts {
 impl Parts {
     fn new(plan: &Plan) -> Parts {
         Parts {
-            prefix: plan.interpreter.prefix.clone(),
+            folders: machine::interpreter(plan),
             beside: plan.config.device.extensions == Extensions::Sidecar,
             writer: Writer::new(),
             manifest: Manifest::default(),
@@ -124,7 +125,7 @@ impl Parts {
 
     /// The form in which a shared object ships, whose path in distributions' lists is `path`.
     fn shared_object(&mut self, path: &str, bytes: Vec<u8>) -> Vec<u8> {
-        let out = shared_object(&bytes, &self.prefix);
+        let out = shared_object(&bytes, &self.folders);
         let shipped = if out == bytes { Shipped::Unchanged } else { Shipped::Changed };
         self.shipped.insert(path.to_owned(), shipped);
         out
@@ -191,11 +192,11 @@ impl Parts {
     }
 }
 
-/// A shared object as it ships: without the run path to the folder of the interpreter that it was built
-/// for, and without debug information, which the developer still has.
-pub fn shared_object(bytes: &[u8], prefix: &Path) -> Vec<u8> {
+/// A shared object as it ships: without the folders of the interpreter that it was built for, to which
+/// it may have a run path, and without debug information, which the developer still has.
+pub fn shared_object(bytes: &[u8], folders: &[Forbidden]) -> Vec<u8> {
     let mut out = strip::stripped(bytes).unwrap_or_else(|| bytes.to_vec());
-    scrub::overwrite(&mut out, prefix);
+    scrub::overwrite_all(&mut out, folders);
     out
 }
 

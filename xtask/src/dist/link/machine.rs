@@ -16,10 +16,8 @@ use crate::dist::resolve::Plan;
 pub fn clean(plan: &Plan, parts: [&mut [u8]; 2]) -> Result<()> {
     for part in parts {
         complain(part, &ours(plan))?;
-        for entry in libpython(plan) {
-            scrub::overwrite(part, &entry.path);
-        }
-        complain(part, &libpython(plan))?;
+        scrub::overwrite_all(part, &others(plan));
+        complain(part, &others(plan))?;
     }
     Ok(())
 }
@@ -43,11 +41,8 @@ fn complain(part: &[u8], forbidden: &[Forbidden]) -> Result<()> {
 /// One does.
 pub fn check_payload(plan: &Plan, payload: &[u8]) -> Result<()> {
     // An application may well speak of /app or /root: only longer paths are taken for this machine's.
-    let forbidden: Vec<Forbidden> = ours(plan)
-        .into_iter()
-        .chain(libpython(plan))
-        .filter(|entry| is_deep(&entry.path))
-        .collect();
+    let forbidden: Vec<Forbidden> =
+        ours(plan).into_iter().chain(others(plan)).filter(|entry| is_deep(&entry.path)).collect();
     match scrub::leaks(payload, &forbidden).first() {
         None => Ok(()),
         Some(leak) => bail!(
@@ -73,18 +68,28 @@ fn ours(plan: &Plan) -> Vec<Forbidden> {
     ])
 }
 
-/// Folders that libpython was configured or compiled in.
-fn libpython(plan: &Plan) -> Vec<Forbidden> {
+/// Folders that may come in through what others compiled.
+fn others(plan: &Plan) -> Vec<Forbidden> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| is_deep(home));
+    let mut others = interpreter(plan);
+    others.extend(named([("the home folder", home)]));
+    others
+}
+
+/// Folders in which the interpreter is, was meant to be, and was compiled.
+pub fn interpreter(plan: &Plan) -> Vec<Forbidden> {
     let interpreter = &plan.interpreter;
+    let variable = |name| interpreter.sysconfig.get(name).map(PathBuf::from);
     // A build that was moved, or is reached through a link, still carries the prefix that it was
     // configured for. Debian's LIBDIR is a folder further down, and every machine has that.
-    let configured = interpreter.sysconfig.get("LIBDIR").and_then(|lib| Path::new(lib).parent());
+    let configured = variable("LIBDIR").and_then(|lib| lib.parent().map(Path::to_owned));
     let configured = configured.filter(|prefix| !prefix.starts_with("/usr"));
-    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| is_deep(home));
+    let compiled = |name| variable(name).filter(|folder| is_deep(folder));
     named([
         ("the interpreter's prefix", Some(interpreter.prefix.clone())),
-        ("the interpreter's configured prefix", configured.map(Path::to_owned)),
-        ("the home folder", home),
+        ("the interpreter's configured prefix", configured),
+        ("the folder in which the interpreter was built", compiled("abs_builddir")),
+        ("the folder of the interpreter's sources", compiled("abs_srcdir")),
     ])
 }
 

@@ -65,6 +65,13 @@ pub struct Leak {
     pub around: String,
 }
 
+/// [`overwrite`] for each of several folders.
+pub fn overwrite_all(bytes: &mut [u8], folders: &[Forbidden]) {
+    for folder in folders {
+        overwrite(bytes, &folder.path);
+    }
+}
+
 /// The first occurrence of each forbidden path.
 pub fn leaks(bytes: &[u8], forbidden: &[Forbidden]) -> Vec<Leak> {
     let leak = |entry: &Forbidden| {
@@ -80,7 +87,7 @@ pub fn leaks(bytes: &[u8], forbidden: &[Forbidden]) -> Vec<Leak> {
 /// A path that says something about the machine: not the root, not a system folder.
 fn text(path: &Path) -> Option<&str> {
     let text = path.to_str()?.trim_end_matches('/');
-    (text.len() > 1 && !matches!(text, "/usr" | "/usr/local")).then_some(text)
+    (text.len() > 1 && path.is_absolute() && !matches!(text, "/usr" | "/usr/local")).then_some(text)
 }
 
 /// Where `path` stands as a path of its own or as the start of one, not inside a longer name.
