@@ -4,6 +4,8 @@ pub mod elf;
 mod libraries;
 mod record;
 mod strip;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io::Write;

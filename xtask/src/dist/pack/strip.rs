@@ -117,3 +117,64 @@ fn strip<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8], class: &Class) -> O
     out.extend(own);
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dist::pack::elf;
+
+    #[test]
+    fn what_is_loaded_still_works() {
+        // This test program has everything: debug information, symbols, dynamic libraries, TLS.
+        let program = std::env::current_exe().unwrap();
+        let bytes = std::fs::read(&program).unwrap();
+        let stripped = stripped(&bytes).expect("it has debug information");
+        assert!(stripped.len() < bytes.len() / 2, "{} of {}", stripped.len(), bytes.len());
+        assert_eq!(elf::dynamic(&stripped).unwrap(), elf::dynamic(&bytes).unwrap());
+        assert_eq!(super::stripped(&stripped), None, "nothing is left to do");
+
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("stripped");
+        std::fs::write(&copy, &stripped).unwrap();
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let list = |program| Command::new(program).arg("--list").output().unwrap();
+        let (expected, output) = (list(program), list(copy));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout == expected.stdout && !output.stdout.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_elf_stays_as_it_is() {
+        assert_eq!(stripped(b""), None);
+        assert_eq!(stripped(b"GROUP ( /lib/libc.so.6 )"), None);
+        assert_eq!(stripped(b"\x7fELF\x02\x01\x01"), None);
+    }
+
+    #[test]
+    fn bytes_that_no_section_accounts_for_stay() {
+        let program = std::env::current_exe().unwrap();
+        let mut bytes = std::fs::read(program).unwrap();
+        bytes.extend(b"appended");
+        assert_eq!(stripped(&bytes), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn damage_never_panics(
+            class in 1..=2u8,
+            order in 1..=2u8,
+            noise in prop::collection::vec(prop_oneof![Just(0), 0..=70u8, any::<u8>()], 50..400),
+        ) {
+            let bytes = [b"\x7fELF", &[class, order, 1][..], &[0; 9], &noise].concat();
+            let _ = stripped(&bytes);
+            let _ = elf::dynamic(&bytes);
+        }
+    }
+}
