@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::isolation;
 use crate::support::{self, Image, SAMPLE};
 
 #[test]
@@ -38,4 +39,5 @@ fn check(prefix: &str, version: &str) {
     let said: Value = serde_json::from_slice(&ended.stdout).expect("one line of JSON");
     assert_eq!((&said["ok"], said["python"].as_str()), (&Value::Bool(true), Some(version)));
     assert_eq!(ended.err(), "");
+    isolation::is_isolated(&alone, &["--selftest"], 0);
 }

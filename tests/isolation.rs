@@ -75,8 +75,9 @@ impl Call {
     }
 }
 
+/// Fails when the launcher looks for a Python of the machine, or could change what is on a disk.
 #[track_caller]
-fn is_isolated(alone: &Alone, args: &[&str], code: i32) {
+pub fn is_isolated(alone: &Alone, args: &[&str], code: i32) {
     let calls = calls(alone, args, code);
     let bad: Vec<&str> = calls
         .iter()
@@ -93,6 +94,20 @@ fn is_isolated(alone: &Alone, args: &[&str], code: i32) {
 #[test]
 fn the_sample_opens_no_python_of_the_machine_and_writes_nothing() {
     is_isolated(&support::image(SAMPLE).alone(), &["--selftest"], 0);
+}
+
+/// They change what a Python of a folder is, and mean nothing to a launcher.
+#[test]
+fn files_of_virtual_environments_beside_it_have_no_effect() {
+    let alone = support::image("hello").alone();
+    let plain = alone.task().arg("--flags").run().success();
+    let folder = alone.folder.path();
+    fs::write(folder.join("pyvenv.cfg"), "home = /nowhere\n").expect("written");
+    for name in ["hello._pth", "python._pth", "hello.pth"] {
+        fs::write(folder.join(name), "/nowhere\nimport site\n").expect("written");
+    }
+    let ended = alone.task().arg("--flags").run().success();
+    assert_eq!((ended.out(), ended.err()), (plain.out(), plain.err()));
 }
 
 #[test]

@@ -169,7 +169,15 @@ fn asked_to_it_is_the_interpreter() {
         &["-Ic", "import sys; sys.exit(9)"],
         &["-I", "-c", "raise ValueError('x')"],
         &["-I", "-c", "syntax error"],
-        &["-I", "-X", "dev", "-W", "error", "-c", "import sys; print(sys.warnoptions)"],
+        &[
+            "-I",
+            "-X",
+            "a=b",
+            "-W",
+            "error",
+            "-c",
+            "import sys; print(sys.warnoptions, sys._xoptions)",
+        ],
         &["-I", "--no-such-option"],
         &["-V"],
     ] {

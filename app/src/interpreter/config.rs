@@ -110,6 +110,8 @@ unsafe fn fill(config: &mut ffi::PyConfig, action: &Action) -> Result<(), Failur
             addr_of_mut!((*config).program_name),
             addr_of_mut!((*config).executable),
             addr_of_mut!((*config).base_executable),
+            // Without a home, Python looks for pyvenv.cfg and ._pth beside the launcher and above.
+            addr_of_mut!((*config).home),
             addr_of_mut!((*config).prefix),
             addr_of_mut!((*config).base_prefix),
             addr_of_mut!((*config).exec_prefix),
