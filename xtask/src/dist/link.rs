@@ -48,15 +48,16 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
     let (before, rest) = launcher.split_at_mut(inside);
     let (_, after) = rest.split_at_mut(payload.len());
     machine::clean(plan, [before, after])?;
-    machine::check_payload(plan, &payload)?;
+    machine::check_payload(plan, &packed, &payload)?;
 
     if let LinkPlan::Shared(library) = &plan.link {
         packed.sidecars.insert(libpython::soname(library)?, library.clone());
     }
-    let folders = machine::interpreter(plan);
     for (path, file) in &packed.sidecars {
-        let bytes = pack::shared_object(&read(file)?, &folders);
-        place(&stage.join(path), &bytes)?;
+        // What pip installed may have been built for the same prefix elsewhere: it stays as it is.
+        let foreign = plan.site.as_ref().is_some_and(|site| file.starts_with(site));
+        let folders = if foreign { Vec::new() } else { machine::interpreter(plan) };
+        place(&stage.join(path), &pack::shared_object(&read(file)?, &folders))?;
     }
     let path = stage.join(&plan.config.project.name);
     place(&path, &launcher)?;

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use self::libraries::Libraries;
 use self::record::Shipped;
-use super::collect::{Content, Kind, Module, Resource};
+use super::collect::{Content, Kind, Module, Origin, Resource};
 use super::compile::OPTIMIZE;
 use super::link::machine;
 use super::link::scrub::{self, Forbidden};
@@ -113,7 +113,7 @@ impl Parts {
 
     fn libraries(&mut self, libraries: &BTreeMap<String, Resource>) -> Result<()> {
         for (path, library) in libraries {
-            let bytes = self.shared_object(path, content(library)?);
+            let bytes = self.shared_object(path, content(library)?, &library.origin);
             let dynamic =
                 elf::dynamic(&bytes).with_context(|| format!("reading the library {path}"))?;
             self.known.add(path, dynamic);
@@ -126,8 +126,10 @@ impl Parts {
     }
 
     /// The form in which a shared object ships, whose path in distributions' lists is `path`.
-    fn shared_object(&mut self, path: &str, bytes: Vec<u8>) -> Vec<u8> {
-        let out = shared_object(&bytes, &self.folders);
+    fn shared_object(&mut self, path: &str, bytes: Vec<u8>, origin: &Origin) -> Vec<u8> {
+        // What others built may name the same folder on another machine: it stays as it is.
+        let ours = matches!(origin, Origin::Stdlib);
+        let out = shared_object(&bytes, if ours { &self.folders } else { &[] });
         let shipped = if out == bytes { Shipped::Unchanged } else { Shipped::Changed };
         self.shipped.insert(path.to_owned(), shipped);
         out
@@ -162,19 +164,19 @@ impl Parts {
             Kind::Namespace => {}
             Kind::Source | Kind::Bytecode => {
                 let pyc = code.context("it was not compiled")?;
-                let stem = module.path.trim_end_matches(".pyc").trim_end_matches(".py");
+                let path = packed_path(&module.path);
                 record.kind = pyrmware_payload::Kind::Bytecode;
-                record.filename = format!("{stem}.py");
+                record.filename = path.trim_end_matches('c').to_owned();
                 self.shipped.insert(module.path.clone(), Shipped::Changed);
-                record.file = Some(format!("{stem}.pyc"));
-                self.add(&format!("{stem}.pyc"), read(pyc)?)?;
+                self.add(&path, read(pyc)?)?;
+                record.file = Some(path);
                 if let (Kind::Source, Some(file)) = (module.kind, &module.file) {
                     self.symbols.insert(module.path.clone(), file.clone());
                 }
             }
             Kind::Extension => {
                 let file = module.file.as_deref().context("it has no file")?;
-                let bytes = self.shared_object(&module.path, read(file)?);
+                let bytes = self.shared_object(&module.path, read(file)?, &module.origin);
                 let dynamic = elf::dynamic(&bytes)
                     .with_context(|| format!("reading the extension module {}", file.display()))?;
                 record.kind = pyrmware_payload::Kind::Extension;
@@ -194,8 +196,16 @@ impl Parts {
     }
 }
 
-/// A shared object as it ships: without the folders of the interpreter that it was built for, to which
-/// it may have a run path, and without debug information, which the developer still has.
+/// The path in the payload of a module's file: bytecode in the place of source.
+pub fn packed_path(path: &str) -> String {
+    match path.strip_suffix(".py") {
+        Some(stem) => format!("{stem}.pyc"),
+        None => path.to_owned(),
+    }
+}
+
+/// A shared object as it ships: without these folders of the interpreter, to which it may have a run
+/// path, and without debug information, which the developer still has.
 pub fn shared_object(bytes: &[u8], folders: &[Forbidden]) -> Vec<u8> {
     let mut out = strip::stripped(bytes).unwrap_or_else(|| bytes.to_vec());
     scrub::overwrite_all(&mut out, folders);

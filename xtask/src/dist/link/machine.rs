@@ -1,11 +1,15 @@
 //! No launcher names a folder of the machine that builds it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use pyrmware_payload::Payload;
 
 use super::cargo;
-use super::scrub::{self, Forbidden, Leak};
+use super::scrub::{self, Forbidden};
+use crate::dist::collect::Origin;
+use crate::dist::pack::{Packed, packed_path};
 use crate::dist::resolve::Plan;
 
 /// Takes the machine's folders out of the launcher; `parts` are what surrounds the payload, which has
@@ -35,45 +39,64 @@ fn complain(part: &[u8], forbidden: &[Forbidden]) -> Result<()> {
     }
 }
 
-/// Complains about files of the payload that name this machine's folders.
+/// Complains about files of the payload that name this machine's folders. What a wheel holds was there
+/// before it came here: that its builder, too, had a `/root/.cargo` says nothing about this machine, so
+/// of dependencies only this very workspace is looked for.
 ///
 /// # Errors
-/// One does.
-pub fn check_payload(plan: &Plan, payload: &[u8]) -> Result<()> {
+/// A file does, or the payload cannot be read.
+pub fn check_payload(plan: &Plan, packed: &Packed, payload: &[u8]) -> Result<()> {
+    let workspace: Vec<Forbidden> = workspace(plan).into_iter().filter(is_deep).collect();
     // An application may well speak of /app or /root: only longer paths are taken for this machine's.
-    let forbidden: Vec<Forbidden> =
-        ours(plan).into_iter().chain(others(plan)).filter(|entry| is_deep(&entry.path)).collect();
-    match scrub::leaks(payload, &forbidden).first() {
-        None => Ok(()),
-        Some(leak) => bail!(
-            "{} in the payload holds a path of this machine, {} ({}), in {:?}; build or install it \
-             elsewhere, or leave it out",
-            entry_at(payload, leak),
-            leak.path.display(),
-            leak.what,
-            leak.around,
-        ),
+    let all: Vec<Forbidden> = ours(plan).into_iter().chain(others(plan)).filter(is_deep).collect();
+    let foreign = foreign(packed);
+    let payload = Payload::open(payload).context("reading the payload that was just packed")?;
+    for file in payload.files() {
+        let forbidden = if foreign.contains(file.path) { &workspace } else { &all };
+        if let Some(leak) = scrub::leaks(file.bytes()?, forbidden).first() {
+            bail!(
+                "{} in the payload holds a path of this machine, {} ({}), in {:?}; build or install it \
+                 elsewhere, or leave it out",
+                file.path,
+                leak.path.display(),
+                leak.what,
+                leak.around,
+            );
+        }
     }
+    Ok(())
 }
 
-/// Folders that may come in through what this workspace compiles, the most specific first.
-fn ours(plan: &Plan) -> Vec<Forbidden> {
+/// Paths in the payload of what comes from dependencies.
+fn foreign(packed: &Packed) -> BTreeSet<String> {
+    let tree = &packed.sealed.compiled.kept.graph.tree;
+    let foreign = |origin: &Origin| matches!(origin, Origin::Dependency(_));
+    let files = tree.resources.iter().chain(&tree.libraries);
+    let files = files.filter(|(_, file)| foreign(&file.origin)).map(|(path, _)| path.clone());
+    let modules = tree.modules.values().filter(|module| foreign(&module.origin));
+    files.chain(modules.map(|module| packed_path(&module.path))).collect()
+}
+
+/// This very workspace, the most specific first.
+fn workspace(plan: &Plan) -> Vec<Forbidden> {
     let paths = &plan.config.paths;
     named([
         ("cargo's target folder", Some(paths.target.clone())),
         ("the workspace", Some(paths.root.clone())),
         ("the application's folder", Some(plan.config.project.dir.clone())),
-        ("cargo's home", cargo::home()),
-        ("rustup's home", cargo::rustup_home()),
     ])
+}
+
+/// Folders that may come in through what this workspace compiles.
+fn ours(plan: &Plan) -> Vec<Forbidden> {
+    let homes = named([("cargo's home", cargo::home()), ("rustup's home", cargo::rustup_home())]);
+    workspace(plan).into_iter().chain(homes).collect()
 }
 
 /// Folders that may come in through what others compiled.
 fn others(plan: &Plan) -> Vec<Forbidden> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| is_deep(home));
-    let mut others = interpreter(plan);
-    others.extend(named([("the home folder", home)]));
-    others
+    let home = named([("the home folder", std::env::var_os("HOME").map(PathBuf::from))]);
+    interpreter(plan).into_iter().chain(home.into_iter().filter(is_deep)).collect()
 }
 
 /// Folders in which the interpreter is, was meant to be, and was compiled.
@@ -84,13 +107,15 @@ pub fn interpreter(plan: &Plan) -> Vec<Forbidden> {
     // configured for. Debian's LIBDIR is a folder further down, and every machine has that.
     let configured = variable("LIBDIR").and_then(|lib| lib.parent().map(Path::to_owned));
     let configured = configured.filter(|prefix| !prefix.starts_with("/usr"));
-    let compiled = |name| variable(name).filter(|folder| is_deep(folder));
-    named([
+    let compiled = named([
+        ("the folder in which the interpreter was built", variable("abs_builddir")),
+        ("the folder of the interpreter's sources", variable("abs_srcdir")),
+    ]);
+    let lives = named([
         ("the interpreter's prefix", Some(interpreter.prefix.clone())),
         ("the interpreter's configured prefix", configured),
-        ("the folder in which the interpreter was built", compiled("abs_builddir")),
-        ("the folder of the interpreter's sources", compiled("abs_srcdir")),
-    ])
+    ]);
+    lives.into_iter().chain(compiled.into_iter().filter(is_deep)).collect()
 }
 
 fn named<const N: usize>(folders: [(&'static str, Option<PathBuf>); N]) -> Vec<Forbidden> {
@@ -99,15 +124,6 @@ fn named<const N: usize>(folders: [(&'static str, Option<PathBuf>); N]) -> Vec<F
 }
 
 /// Whether a path has two names at least: /home/me, not /root.
-fn is_deep(path: &Path) -> bool {
-    path.components().count() > 2
-}
-
-/// The payload's file in which a leak is.
-fn entry_at(payload: &[u8], leak: &Leak) -> String {
-    let at = payload[leak.at..].as_ptr();
-    let Ok(payload) = pyrmware_payload::Payload::open(payload) else { return "a file".to_owned() };
-    let inside = |bytes: &[u8]| bytes.as_ptr_range().contains(&at);
-    let file = payload.files().find(|file| file.bytes().is_ok_and(inside));
-    file.map_or("the manifest".to_owned(), |file| file.path.to_owned())
+fn is_deep(folder: &Forbidden) -> bool {
+    folder.path.components().count() > 2
 }

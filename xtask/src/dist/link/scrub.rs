@@ -59,8 +59,6 @@ pub struct Leak {
     pub what: &'static str,
     /// The path.
     pub path: PathBuf,
-    /// Its offset.
-    pub at: usize,
     /// The text around it.
     pub around: String,
 }
@@ -76,10 +74,10 @@ pub fn overwrite_all(bytes: &mut [u8], folders: &[Forbidden]) {
 pub fn leaks(bytes: &[u8], forbidden: &[Forbidden]) -> Vec<Leak> {
     let leak = |entry: &Forbidden| {
         let path = text(&entry.path)?;
-        let narrow = occurrences(bytes, path).next().map(|at| (at, around(bytes, at, path.len())));
-        let wide = || memmem::find(bytes, &wide(path.as_bytes())).map(|at| (at, path.to_owned()));
-        let (at, around) = narrow.or_else(wide)?;
-        Some(Leak { what: entry.what, path: entry.path.clone(), at, around })
+        let narrow = occurrences(bytes, path).next().map(|at| around(bytes, at, path.len()));
+        let wide = || memmem::find(bytes, &wide(path.as_bytes())).map(|_| path.to_owned());
+        let around = narrow.or_else(wide)?;
+        Some(Leak { what: entry.what, path: entry.path.clone(), around })
     };
     forbidden.iter().filter_map(leak).collect()
 }

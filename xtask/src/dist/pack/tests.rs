@@ -4,7 +4,6 @@ use pyrmware_payload::{MANIFEST, Payload};
 
 use super::*;
 use crate::config::{Config, Flags};
-use crate::dist::collect::Origin;
 use crate::dist::compile;
 use crate::paths::Paths;
 
