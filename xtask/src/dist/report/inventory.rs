@@ -7,9 +7,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use pyrmware_payload::{Payload, SIDECAR_DIR};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::dist::collect::{Distribution, Kind, Module, Origin, Resource, names};
 use crate::dist::link::Image;
+use crate::dist::pack::elf;
 use crate::dist::prune::Kept;
 use crate::dist::resolve::Plan;
 use crate::dist::scan::{Edge, EdgeKind};
@@ -27,6 +29,9 @@ pub struct ModuleItem {
     pub bytes: u64,
     /// Why it is in, one clause.
     pub reason: String,
+    /// The module that the reason names, on the shortest way from where the program starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub importer: Option<String>,
 }
 
 /// A file that ships and is no module.
@@ -60,7 +65,7 @@ pub struct Owner {
 }
 
 /// Everything that ships.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Inventory {
     pub modules: Vec<ModuleItem>,
     pub resources: Vec<FileItem>,
@@ -68,6 +73,11 @@ pub struct Inventory {
     pub extensions: Vec<ExtensionItem>,
     /// Files beside the launcher; those of modules and libraries are listed there too.
     pub sidecars: BTreeMap<String, u64>,
+    /// Lower-case hex SHA-256 of `libraries`, by path.
+    pub hashes: BTreeMap<String, String>,
+    /// Shared libraries that the device must have: SONAME -> what needs it, paths inside the payload or
+    /// beside the launcher, or the launcher's own name.
+    pub system_libraries: BTreeMap<String, Vec<String>>,
     /// Dependencies of which anything ships, by normalised name.
     pub distributions: BTreeMap<String, Distribution>,
 }
@@ -109,10 +119,16 @@ impl Inventory {
             .keys()
             .map(|path| Ok((path.clone(), size(&image.stage.join(path))?)))
             .collect::<Result<_>>()?;
+        let libraries = files(&tree.libraries, &payload, &sidecars);
+        let hash = |library: &FileItem| {
+            Ok((library.path.clone(), hash(&library.path, &payload, &image.stage)?))
+        };
         Ok(Inventory {
             modules,
             resources: files(&tree.resources, &payload, &sidecars),
-            libraries: files(&tree.libraries, &payload, &sidecars),
+            hashes: libraries.iter().map(hash).collect::<Result<_>>()?,
+            system_libraries: system_libraries(image, &sidecars)?,
+            libraries,
             extensions,
             sidecars,
             distributions: tree
@@ -131,14 +147,22 @@ fn module_item(name: &str, module: &Module, bytes: u64, kept: &Kept) -> ModuleIt
         Kind::Extension => "extension",
         Kind::Namespace | Kind::Interpreter => "namespace",
     };
-    let reason = match kept.reason.get(name) {
-        Some(Some((importer, edge))) => reached(importer, edge),
+    let (reason, importer) = match kept.reason.get(name) {
+        Some(Some((importer, edge))) => (reached(importer, edge), Some(importer.clone())),
         Some(None) => {
-            kept.graph.roots.get(name).cloned().unwrap_or_else(|| "where it starts".into())
+            let root = kept.graph.roots.get(name).cloned();
+            (root.unwrap_or_else(|| "where it starts".into()), None)
         }
-        None => "it belongs to what is in".into(),
+        None => ("it belongs to what is in".into(), None),
     };
-    ModuleItem { name: name.into(), kind, owner: Owner::of(&module.origin), bytes, reason }
+    ModuleItem {
+        name: name.into(),
+        kind,
+        owner: Owner::of(&module.origin),
+        bytes,
+        reason,
+        importer,
+    }
 }
 
 fn reached(importer: &str, edge: &Edge) -> String {
@@ -188,6 +212,49 @@ fn files(
             bytes: bytes(path),
         })
         .collect()
+}
+
+/// What the launcher, its extension modules and what is beside it ask for, and do not bring.
+fn system_libraries(
+    image: &Image,
+    sidecars: &BTreeMap<String, u64>,
+) -> Result<BTreeMap<String, Vec<String>>> {
+    let tree = &image.packed.sealed.compiled.kept.graph.tree;
+    let mut system = tree.system_libraries();
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut programs = vec![image.launcher.clone()];
+    // Beside the launcher itself is libpython; the tree knows what is in the folder of extension modules.
+    let libpython = sidecars.keys().filter(|path| !path.contains('/'));
+    programs.extend(libpython.clone().map(|path| image.stage.join(path)));
+    for program in programs {
+        let bytes =
+            fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
+        let dynamic = elf::dynamic(&bytes)
+            .with_context(|| format!("cannot read what {} needs", program.display()))?;
+        for library in dynamic.needed {
+            system.entry(library).or_default().insert(0, name(&program));
+        }
+    }
+    for path in libpython {
+        system.remove(path);
+    }
+    Ok(system)
+}
+
+/// SHA-256 of a library as it ships.
+fn hash(path: &str, payload: &Payload<'_>, stage: &Path) -> Result<String> {
+    let digest = match payload.file(path) {
+        Some(file) => Sha256::digest(
+            file.bytes().with_context(|| format!("cannot read {path} in the payload"))?,
+        ),
+        None => {
+            let file = stage.join(SIDECAR_DIR).join(path);
+            let bytes =
+                fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            Sha256::digest(bytes)
+        }
+    };
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn size(file: &Path) -> Result<u64> {

@@ -11,6 +11,9 @@ use crate::dist::collect::Distribution;
 use crate::dist::link::Image;
 use crate::dist::resolve::{LinkPlan, Plan};
 
+/// Built into the launcher, so that no file has it.
+const LAUNCHER_MODULE: &str = "_pyrmware";
+
 /// The whole report. Sizes are in bytes.
 #[derive(Debug, Serialize)]
 pub struct Report<'a> {
@@ -35,13 +38,13 @@ pub struct Report<'a> {
     libraries: &'a [FileItem],
     /// Files beside the launcher -> size.
     sidecars: &'a BTreeMap<String, u64>,
-    /// Shared libraries that the device must have: SONAME -> payload paths that need it.
-    system_libraries: BTreeMap<String, Vec<String>>,
+    /// Shared libraries that the device must have: SONAME -> what needs it, the launcher or paths.
+    system_libraries: &'a BTreeMap<String, Vec<String>>,
     distributions: Vec<Shipped<'a>>,
     /// Imports by a computed name that nobody could read: module -> lines.
     dynamic_imports: &'a BTreeMap<String, Vec<u32>>,
     /// Imports of modules that are nowhere, most of them optional: module -> names.
-    missing_imports: &'a BTreeMap<String, Vec<String>>,
+    missing_imports: BTreeMap<&'a str, Vec<&'a str>>,
     stages: Vec<Stage>,
     notes: Vec<&'a str>,
     warnings: &'a [String],
@@ -95,7 +98,8 @@ impl<'a> Report<'a> {
         let shipped =
             |found: &'a Distribution| Shipped { name: &found.name, version: &found.version };
         let dropped = kept.dropped.iter().map(|(name, reason)| Dropped { name, reason });
-        let notes = plan.notes.iter().chain(&tree.notes).map(String::as_str);
+        let notes =
+            plan.notes.iter().chain(&tree.notes).map(String::as_str).filter(|n| portable(n));
         Report {
             app: &project.name,
             version: &project.version,
@@ -117,15 +121,32 @@ impl<'a> Report<'a> {
             resources: &inventory.resources,
             libraries: &inventory.libraries,
             sidecars: &inventory.sidecars,
-            system_libraries: tree.system_libraries(),
+            system_libraries: &inventory.system_libraries,
             distributions: inventory.distributions.values().map(shipped).collect(),
             dynamic_imports: &kept.graph.dynamic,
-            missing_imports: &kept.graph.missing,
+            missing_imports: missing(&kept.graph.missing),
             stages: stages(record),
             notes: notes.collect(),
             warnings: &image.warnings,
         }
     }
+}
+
+/// Without the module that the launcher itself puts into `sys.modules`.
+fn missing(found: &BTreeMap<String, Vec<String>>) -> BTreeMap<&str, Vec<&str>> {
+    found
+        .iter()
+        .map(|(module, names)| {
+            let names = names.iter().map(String::as_str).filter(|name| *name != LAUNCHER_MODULE);
+            (module.as_str(), names.collect::<Vec<_>>())
+        })
+        .filter(|(_, names)| !names.is_empty())
+        .collect()
+}
+
+/// Whether a note says nothing about folders of the machine that builds (which it has seen already).
+fn portable(note: &str) -> bool {
+    !note.split([' ', '(', '`', '"', '=']).any(|word| word.starts_with('/'))
 }
 
 fn link(link: &LinkPlan) -> &'static str {
@@ -157,4 +178,25 @@ fn stages(record: &Record) -> Vec<Stage> {
         .iter()
         .map(|(name, took)| Stage { name, seconds: milliseconds(took.as_secs_f64()) })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_launcher_has_built_in_is_not_missing() {
+        let found = BTreeMap::from([
+            ("a".to_owned(), vec!["_pyrmware".to_owned()]),
+            ("b".to_owned(), vec!["_pyrmware".to_owned(), "_winapi".to_owned()]),
+        ]);
+        assert_eq!(missing(&found), BTreeMap::from([("b", vec!["_winapi"])]));
+    }
+
+    #[test]
+    fn notes_about_folders_of_this_machine_are_not_for_the_report() {
+        assert!(portable("a.py of x hides a.py of y; and/or"));
+        assert!(!portable("Python 3.11.2 of /usr, the first on PATH"));
+        assert!(!portable("it is older (/home/dev/x)"));
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::crates::Crate;
-use super::inventory::Inventory;
+use super::inventory::{FileItem, Inventory, Owner};
 use super::licenses::{self, License};
 use crate::dist::link::Image;
 use crate::dist::resolve::Plan;
@@ -23,15 +23,19 @@ pub fn bill(
     crates: &BTreeSet<Crate>,
 ) -> Value {
     let project = &plan.config.project;
-    let mut components = vec![python(plan)];
+    let mut python = python(plan);
+    contain(&mut python, inventory, |owner| owner.origin == "stdlib");
+    let mut components = vec![python];
     for (id, found) in &inventory.distributions {
         let license = licenses.get(id).cloned().unwrap_or_default();
-        components.push(component(
+        let mut wheel = component(
             &format!("pkg:pypi/{id}@{}", encode(&found.version)),
             &found.name,
             &found.version,
             expression(&license.name, license.spdx),
-        ));
+        );
+        contain(&mut wheel, inventory, |owner| owner.distribution.as_ref() == Some(id));
+        components.push(wheel);
     }
     // The launcher's own package is the application's program, not something that it contains.
     for one in crates.iter().filter(|one| !one.local) {
@@ -58,6 +62,7 @@ pub fn bill(
             "hashes": [{"alg": "SHA-256", "content": image.sha256}],
         },
     });
+    contain(&mut metadata["component"], inventory, |owner| owner.origin == "application");
     if plan.epoch != NO_TIME {
         metadata["timestamp"] = timestamp(plan.epoch).into();
     }
@@ -93,6 +98,27 @@ fn component(purl: &str, name: &str, version: &str, licenses: Value) -> Value {
         component["licenses"] = licenses;
     }
     component
+}
+
+/// Puts the shared libraries of an owner, which nobody names with a version, into its component as files.
+fn contain(component: &mut Value, inventory: &Inventory, owns: impl Fn(&Owner) -> bool) {
+    let parent = component["bom-ref"].as_str().unwrap_or_default();
+    let files: Vec<Value> = inventory
+        .libraries
+        .iter()
+        .filter(|library| owns(&library.owner))
+        .map(|FileItem { path, .. }| {
+            json!({
+                "type": "file",
+                "bom-ref": format!("{parent}#{path}"),
+                "name": path,
+                "hashes": [{"alg": "SHA-256", "content": inventory.hashes.get(path)}],
+            })
+        })
+        .collect();
+    if !files.is_empty() {
+        component["components"] = files.into();
+    }
 }
 
 /// An SPDX expression where it is one, else the licence's name in words.
@@ -176,5 +202,28 @@ mod tests {
         assert_eq!(expression("BSD", false)[0]["license"]["name"], "BSD");
         assert!(component("pkg:x", "x", "1", expression("", false)).get("licenses").is_none());
         assert_eq!(encode("1.0+local"), "1.0%2Blocal");
+    }
+
+    #[test]
+    fn libraries_inside_a_wheel_are_files_of_it() {
+        let library = |distribution: &str, path: &str| FileItem {
+            path: path.into(),
+            owner: Owner { origin: "dependency", distribution: Some(distribution.into()) },
+            bytes: 1,
+        };
+        let inventory = Inventory {
+            libraries: vec![library("a", "a.libs/x.so"), library("b", "b.libs/y.so")],
+            hashes: BTreeMap::from([("a.libs/x.so".into(), "ab".into())]),
+            ..Inventory::default()
+        };
+        let mut wheel = component("pkg:pypi/a@1", "a", "1", Value::Null);
+        contain(&mut wheel, &inventory, |owner| owner.distribution.as_deref() == Some("a"));
+        let expected = json!([{
+            "type": "file",
+            "bom-ref": "pkg:pypi/a@1#a.libs/x.so",
+            "name": "a.libs/x.so",
+            "hashes": [{"alg": "SHA-256", "content": "ab"}],
+        }]);
+        assert_eq!(wheel["components"], expected);
     }
 }
