@@ -10,8 +10,9 @@ use std::os::fd::IntoRawFd;
 use std::sync::OnceLock;
 
 use pyo3_ffi as ffi;
+use pyrmware_payload::File;
 
-use super::{extension, first, intact, runtime, source};
+use super::{Source, extension, first, intact, runtime, source};
 use crate::object::{Obj, Py, Raised, arguments, builtin, function, import};
 
 struct Hook {
@@ -161,20 +162,55 @@ fn path(args: &[Obj]) -> Py<&str> {
 /// `entry(path below the folder)`: size of a file, `True` for a folder, `None` for nothing.
 fn entry(args: &[Obj]) -> Py {
     let path = path(args)?;
-    match (source().payload.file(path), source().payload.folder(path)) {
-        (Some(file), _) => Obj::int(file.len() as i64),
-        (None, Some(_)) => Obj::bool(true),
-        (None, None) => Ok(Obj::none()),
+    let Source { payload, symbols, .. } = source();
+    if let Some(file) = file(path) {
+        return Obj::int(file.len() as i64);
     }
+    if payload.folder(path).is_some() {
+        return Obj::bool(true);
+    }
+    if !is_module(path) {
+        return Ok(Obj::none());
+    }
+    // The file that `__file__` names is there for whoever asks, even if nobody can read it.
+    let symbols = symbols.as_ref().and_then(|folder| std::fs::metadata(folder.join(path)).ok());
+    Obj::int(symbols.map_or(0, |found| found.len() as i64))
 }
 
-/// `names(path below the folder)`: [(name, whether it is a folder)], or `None`.
+/// A file of the payload. A module's bytecode is also found where importlib's own loaders look for
+/// it, so that `spec_from_file_location` takes a plug-in's path: `pkg/__pycache__/mod.cpython-311.pyc`.
+fn file(path: &str) -> Option<File<'static>> {
+    let payload = &source().payload;
+    payload.file(path).or_else(|| {
+        let (folder, name) = path.rsplit_once('/')?;
+        let folder = folder.strip_suffix("__pycache__")?;
+        let module = name.strip_suffix(".pyc")?.split('.').next()?;
+        payload.file(&format!("{folder}{module}.pyc"))
+    })
+}
+
+/// Whether a path is that of a module's source, of which the payload has the bytecode.
+fn is_module(path: &str) -> bool {
+    path.ends_with(".py") && source().payload.file(&format!("{path}c")).is_some()
+}
+
+/// `names(path below the folder)`: [(name, whether it is a folder)], or `None`. Modules are listed
+/// as their sources: who looks for plug-ins looks for `*.py`.
 fn names(args: &[Obj]) -> Py {
-    let Some(entries) = source().payload.folder(path(args)?) else {
+    let path = path(args)?;
+    let Some(entries) = source().payload.folder(path) else {
         return Ok(Obj::none());
     };
     let list = Obj::list(&[])?;
+    let mut before = "";
     for (name, folder) in entries {
+        let name = match name.strip_suffix('c') {
+            Some(source) if !folder && source.ends_with(".py") => source,
+            _ => name,
+        };
+        if std::mem::replace(&mut before, name) == name {
+            continue; // the source is in the payload, too
+        }
         list.append(&Obj::tuple(&[&Obj::str(name)?, &Obj::bool(folder)?])?)?;
     }
     Ok(list)
@@ -182,7 +218,7 @@ fn names(args: &[Obj]) -> Py {
 
 /// `memory_file(path below the folder)`: a descriptor of a sealed copy, or `None`.
 fn memory_file(args: &[Obj]) -> Py {
-    match source().payload.file(path(args)?) {
+    match file(path(args)?) {
         Some(file) => Obj::int(extension::memory_file(&file).into_raw_fd().into()),
         None => Ok(Obj::none()),
     }

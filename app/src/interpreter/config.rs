@@ -70,6 +70,17 @@ pub fn initialize_core(action: &Action) -> Result<(), Failure> {
         ffi::PyConfig_InitIsolatedConfig(config.as_mut_ptr());
         let mut config = config.assume_init();
         config.parse_argv = as_python.into();
+        if as_python {
+            // "Not set": an isolated configuration says no to `-X dev` and its like beforehand.
+            config.dev_mode = -1;
+            config.faulthandler = -1;
+            config.tracemalloc = -1;
+            #[cfg(Py_3_12)]
+            {
+                config.perf_profiling = -1;
+                config.int_max_str_digits = -1;
+            }
+        }
         config.install_signal_handlers = 1;
         config.site_import = 0;
         config.write_bytecode = 0;

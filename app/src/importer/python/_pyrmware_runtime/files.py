@@ -170,6 +170,7 @@ def _descriptor(path, flags):
                 return os.dup(file.fileno())
         if _entry(path) is True:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        raise FileNotFoundError(errno.ENOENT, "The launcher holds no source, only bytecode", path)
     return descriptor
 
 
@@ -200,4 +201,11 @@ def io_open(
 
 
 def open_code(path):
-    return io_open(path, "rb")
+    try:
+        return io_open(path, "rb")
+    except FileNotFoundError:
+        # `runpy.run_path` and `pkgutil` take bytecode, too.
+        descriptor = _pyrmware.memory_file(relative(path) + "c")
+        if descriptor is None:
+            raise
+        return os.fdopen(descriptor, "rb")
