@@ -11,6 +11,11 @@ pub mod names;
 mod stdlib;
 mod walk;
 
+#[cfg(test)]
+pub mod fixture;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 

@@ -3,6 +3,8 @@
 mod reach;
 mod reasons;
 mod ship;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! [`Tree`] -> [`Graph`]: the imports of every module.
 //!
-//! The application, the dependencies and Pyrmware's runtime are read whole; the standard library as far as
-//! anything leads into it, which is a tenth of it.
+//! The application is read whole; the dependencies and the standard library as far as anything leads into
+//! them, which is a fraction of them.
 
 mod binary;
 mod codecs;
@@ -9,6 +9,8 @@ mod condition;
 mod resolve;
 mod rules;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -72,7 +74,7 @@ pub enum EdgeKind {
     Rule,
 }
 
-/// Reads every module that could ship and resolves what it asks for.
+/// Reads every module that something leads to and resolves what it asks for.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -82,16 +84,7 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
     let mut graph = Graph { roots: rules.roots(&tree), ..Graph::default() };
     let resolver = resolve::Resolver::new(&tree, &rules);
 
-    let kept_by_key = |name: &str| {
-        plan.config.project.prune.keep.iter().any(|pattern| names::fits(pattern, name))
-    };
-    let mut wave: BTreeSet<String> = tree
-        .modules
-        .iter()
-        .filter(|(name, module)| module.origin != Origin::Stdlib || kept_by_key(name))
-        .map(|(name, _)| name.clone())
-        .chain(graph.roots.keys().cloned())
-        .collect();
+    let mut wave = starts(plan, &tree, &graph.roots);
     let mut facts: BTreeMap<String, Facts> = BTreeMap::new();
     while !wave.is_empty() {
         let read = read_all(&tree, &wave, &resolver, version)?;
@@ -124,6 +117,21 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
     graph.edges.retain(|_, edges| !edges.is_empty());
     graph.tree = tree;
     Ok(graph)
+}
+
+/// What is read first: the application, the entry if a dependency has it, and what stays in any case.
+fn starts(plan: &Plan, tree: &Tree, roots: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let project = &plan.config.project;
+    let entry = project.entry.module();
+    let is_start = |name: &str, module: &Module| {
+        module.origin == Origin::Application
+            || name == entry
+            || name.strip_suffix(".__main__") == Some(entry)
+            || roots.contains_key(name)
+            || project.prune.keep.iter().any(|pattern| names::fits(pattern, name))
+    };
+    let modules = tree.modules.iter().filter(|(name, module)| is_start(name, module));
+    modules.map(|(name, _)| name.clone()).collect()
 }
 
 /// What was read from one module.
@@ -174,7 +182,10 @@ fn read_one(module: &Module, resolver: &resolve::Resolver<'_>, version: (u8, u8)
         Kind::Source | Kind::Interpreter => {
             let main = module.origin != Origin::Stdlib;
             let names = resolver.names();
-            Facts::Source(source::read(&bytes, source::Dialect { version, main, names }))
+            Facts::Source(source::read(
+                &bytes,
+                source::Dialect { version: Some(version), main, names },
+            ))
         }
         // What the standard library's own ask for is known: rules.toml has it.
         Kind::Extension if module.origin == Origin::Stdlib => Facts::None,

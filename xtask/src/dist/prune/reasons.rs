@@ -30,7 +30,7 @@ pub fn dropped(
         } else if let Some((importer, EdgeKind::TypeChecking)) = by_kept {
             format!("only imported for type checking, by {importer}")
         } else if let Some((importer, _)) = by_pruned {
-            format!("only imported by {importer}, which is not reached either")
+            format!("only imported by {importer}, which is left out as well")
         } else {
             format!("not reached from {}", project.entry.module())
         }

@@ -1,5 +1,7 @@
 //! Tests whose outcome is known when the launcher is built: the platform, the version, `TYPE_CHECKING`.
 
+use std::cmp::Ordering;
+
 use ruff_python_ast::{BoolOp, CmpOp, Expr, Number, UnaryOp};
 
 use super::source::Dialect;
@@ -95,8 +97,8 @@ fn known(expression: &Expr, dialect: Dialect<'_>) -> Option<&'static str> {
         Expr::Attribute(attribute) => {
             let Expr::Name(module) = attribute.value.as_ref() else { return None };
             match (module.id.as_str(), attribute.attr.id.as_str()) {
-                ("sys" | "_sys", "platform") => Some("linux"),
-                ("os" | "_os", "name") => Some("posix"),
+                ("sys" | "_sys", "platform") => dialect.version.map(|_| "linux"),
+                ("os" | "_os", "name") => dialect.version.map(|_| "posix"),
                 _ => None,
             }
         }
@@ -135,51 +137,76 @@ fn comparison(left: &Expr, op: CmpOp, right: &Expr, dialect: Dialect<'_>) -> Tru
             _ => Truth::Maybe,
         };
     }
-    if is_version(left) { version(op, right, dialect.version) } else { Truth::Maybe }
-}
-
-/// `sys.version_info`, or `sys.version_info[:2]`.
-fn is_version(expression: &Expr) -> bool {
-    match expression {
-        Expr::Attribute(attribute) => {
-            attribute.attr.id.as_str() == "version_info"
-                && matches!(attribute.value.as_ref(), Expr::Name(name) if matches!(name.id.as_str(), "sys" | "_sys"))
-        }
-        Expr::Subscript(subscript) => {
-            matches!(subscript.slice.as_ref(), Expr::Slice(slice) if slice.lower.is_none() && slice.step.is_none())
-                && is_version(&subscript.value)
-        }
-        _ => false,
-    }
-}
-
-/// Compares the target's version with a tuple of one or two numbers; more decide only where those differ.
-fn version(op: CmpOp, right: &Expr, version: (u8, u8)) -> Truth {
-    let Expr::Tuple(tuple) = right else { return Truth::Maybe };
-    let numbers: Option<Vec<u8>> = tuple.elts.iter().map(number).collect();
-    let Some(numbers) = numbers else { return Truth::Maybe };
-    let ours = [version.0, version.1];
-    let order = match numbers.as_slice() {
-        [] => return Truth::Maybe,
-        [major] if *major == ours[0] => std::cmp::Ordering::Greater, // (3, 11) > (3,)
-        [_] => ours[0].cmp(&numbers[0]),
-        [major, minor, ..] => match ours.as_slice().cmp(&[*major, *minor]) {
-            // (3, 11, 2, …) against (3, 11): the longer one is greater, unless it was sliced.
-            std::cmp::Ordering::Equal => match (op, numbers.len()) {
-                (CmpOp::GtE, 2) => return Truth::Yes,
-                (CmpOp::Lt, 2) => return Truth::No,
-                _ => return Truth::Maybe,
-            },
-            order => order,
-        },
-    };
-    match op {
-        CmpOp::Gt | CmpOp::GtE => order.is_gt().into(),
-        CmpOp::Lt | CmpOp::LtE => order.is_lt().into(),
-        CmpOp::Eq => Truth::No,
-        CmpOp::NotEq => Truth::Yes,
+    match (version_part(left), dialect.version) {
+        (Some(part), Some((major, minor))) => version(&part, op, right, [major, minor]),
         _ => Truth::Maybe,
     }
+}
+
+/// What is compared with a constant: `sys.version_info` or a part of it.
+enum Version {
+    /// The first parts of a tuple of this length.
+    Tuple(usize),
+    /// One part.
+    Part(usize),
+}
+
+fn version_part(expression: &Expr) -> Option<Version> {
+    match expression {
+        Expr::Attribute(attribute) => {
+            match (attribute.value.as_ref(), attribute.attr.id.as_str()) {
+                (Expr::Name(module), "version_info") => {
+                    matches!(module.id.as_str(), "sys" | "_sys").then_some(Version::Tuple(5))
+                }
+                (inner, "major") => version_part(inner).map(|_| Version::Part(0)),
+                (inner, "minor") => version_part(inner).map(|_| Version::Part(1)),
+                _ => None,
+            }
+        }
+        Expr::Subscript(subscript) => {
+            version_part(&subscript.value)?;
+            match subscript.slice.as_ref() {
+                Expr::Slice(slice) if slice.lower.is_none() && slice.step.is_none() => {
+                    slice.upper.as_deref().and_then(number).map(|end| Version::Tuple(end.into()))
+                }
+                index => number(index).map(|index| Version::Part(index.into())),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Compares the target's version, whose first two parts are known, with a constant.
+fn version(left: &Version, op: CmpOp, right: &Expr, ours: [u8; 2]) -> Truth {
+    let order = match (left, right) {
+        (Version::Part(index), right) => match (ours.get(*index), number(right)) {
+            (Some(part), Some(number)) => part.cmp(&number),
+            _ => return Truth::Maybe,
+        },
+        (Version::Tuple(length), Expr::Tuple(tuple)) => {
+            let Some(theirs) = tuple.elts.iter().map(number).collect::<Option<Vec<u8>>>() else {
+                return Truth::Maybe;
+            };
+            let known = theirs.len().min(*length).min(ours.len());
+            match ours[..known].cmp(&theirs[..known]) {
+                // The parts that decide are not known.
+                Ordering::Equal if known < theirs.len().min(*length) => return Truth::Maybe,
+                Ordering::Equal => length.cmp(&theirs.len()),
+                order => order,
+            }
+        }
+        _ => return Truth::Maybe,
+    };
+    match op {
+        CmpOp::Gt => order.is_gt(),
+        CmpOp::GtE => order.is_ge(),
+        CmpOp::Lt => order.is_lt(),
+        CmpOp::LtE => order.is_le(),
+        CmpOp::Eq => order.is_eq(),
+        CmpOp::NotEq => order.is_ne(),
+        _ => return Truth::Maybe,
+    }
+    .into()
 }
 
 fn number(expression: &Expr) -> Option<u8> {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
 use ruff_python_ast::{
-    self as ast, ExceptHandler, Expr, FStringPart, InterpolatedStringElement, PythonVersion, Stmt,
+    self as ast, ExceptHandler, Expr, FStringPart, InterpolatedStringElement, Operator,
+    PythonVersion, Stmt,
 };
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use ruff_text_size::{Ranged, TextSize};
@@ -67,8 +68,8 @@ pub struct Call {
 /// What a file is read for.
 #[derive(Debug, Clone, Copy)]
 pub struct Dialect<'a> {
-    /// Major and minor version of the target's Python.
-    pub version: (u8, u8),
+    /// Major and minor version of the target's Python; none: whatever asks for version or platform may go either way.
+    pub version: Option<(u8, u8)>,
     /// Whether `if __name__ == "__main__":` may be taken.
     pub main: bool,
     /// Identifiers whose use is a fact.
@@ -78,7 +79,9 @@ pub struct Dialect<'a> {
 /// Reads one file's facts. Never fails: a file that cannot be parsed says so in [`Facts::error`].
 pub fn read(bytes: &[u8], dialect: Dialect<'_>) -> Facts {
     let text = decode(bytes);
-    let version = PythonVersion { major: dialect.version.0, minor: dialect.version.1 };
+    let version = dialect
+        .version
+        .map_or(PythonVersion::latest(), |(major, minor)| PythonVersion { major, minor });
     let options = ParseOptions::from(Mode::Module).with_target_version(version);
     let parsed = parse_unchecked(&text, options);
     let mut reader = Reader {
@@ -328,6 +331,11 @@ impl<'a> Visitor<'a> for Reader<'_> {
             Expr::Call(call) => {
                 self.call(call);
                 self.command(&call.arguments.args);
+            }
+            Expr::BinOp(sum) if sum.op == Operator::Add => {
+                if let Some(prefix) = literal(&sum.left).filter(|prefix| prefix.contains('.')) {
+                    self.template(&format!("{prefix}*"), sum.range.start());
+                }
             }
             Expr::List(list) => self.command(&list.elts),
             Expr::Tuple(tuple) => self.command(&tuple.elts),
