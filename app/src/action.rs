@@ -210,7 +210,8 @@ fn first_operand(words: &[&[u8]]) -> Option<usize> {
 
 fn is_code(word: &[u8]) -> bool {
     matches!(word, b"-" | [b'-', b'c' | b'm', ..])
-        || (word.ends_with(b".py") && Path::new(OsStr::from_bytes(word)).is_file())
+        || ((word.ends_with(b".py") || word.ends_with(b".pyc"))
+            && Path::new(OsStr::from_bytes(word)).is_file())
 }
 
 /// Whether a word is the virtual path of a module's file: `os.path.join(os.path.dirname(__file__), "worker.py")`.
@@ -241,10 +242,16 @@ fn is_multiprocessing(words: &[&[u8]]) -> bool {
 
 /// Whether the process that started this one runs the same file.
 fn parent_is_launcher() -> bool {
-    let same = |path: String| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let file = |path: String| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
     let parent = std::os::unix::process::parent_id();
-    match (same(format!("/proc/{parent}/exe")), same("/proc/self/exe".into())) {
-        (Some(parent), Some(own)) => parent == own,
+    match (file(format!("/proc/{parent}/exe")), file("/proc/self/exe".into())) {
+        (Ok(parent), Ok(own)) => parent == own,
+        // One of the two has changed its user (a daemon gives up root, then starts its workers): the
+        // name that the kernel took from the program's file is all that it may still see.
+        (Err(error), Ok(_)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let name = |of: &str| std::fs::read(format!("/proc/{of}/comm")).ok();
+            name(&parent.to_string()).is_some_and(|parent| name("self") == Some(parent))
+        }
         _ => false,
     }
 }

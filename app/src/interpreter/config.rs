@@ -71,8 +71,7 @@ pub fn initialize_core(action: &Action) -> Result<(), Failure> {
         let mut config = config.assume_init();
         config.parse_argv = as_python.into();
         if as_python {
-            // "Not set": an isolated configuration says no to `-X dev` and its like beforehand.
-            config.dev_mode = -1;
+            // "Not set": an isolated configuration says no to `-X faulthandler` and its like beforehand.
             config.faulthandler = -1;
             config.tracemalloc = -1;
             #[cfg(Py_3_12)]
