@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -95,7 +96,7 @@ fn check(folder: &str) {
     let mut problems = Vec::new();
     let mut ran = 0;
     for case in cases.case.iter().filter(|case| wanted(&case.python, version)) {
-        let ours = case.run(alone.task(), "/nonexistent");
+        let ours = case.run(alone.task(), &stock.path);
         let theirs = (!case.pyrmware_only).then(|| case.run(stock.task(), &stock.path));
         let found = case.compare(&ours, theirs.as_ref());
         problems.extend(found.map(|problem| format!("{folder}/{}: {problem}", case.name)));
@@ -196,7 +197,7 @@ impl Stock {
             }
         };
         Stock {
-            program: PathBuf::from(text(&plan["interpreter"]["program"])),
+            program: environment(plan),
             head,
             python_path: std::env::join_paths(folders)
                 .expect("no colon")
@@ -213,6 +214,23 @@ impl Stock {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .args(&self.head)
     }
+}
+
+/// The interpreter in an environment that has nothing installed: what this machine has in its
+/// `site-packages` is no application's business. Made once, kept for the next run.
+fn environment(plan: &Value) -> PathBuf {
+    static MADE: Mutex<()> = Mutex::new(());
+    let _alone = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = |key: &str| plan["interpreter"][key].as_str().expect("a text");
+    let name =
+        format!("{}-{}", text("version"), text("prefix").trim_matches('/').replace('/', "-"));
+    let folder = support::scratch().join("stock").join(name);
+    let python = folder.join("bin/python");
+    if !python.exists() {
+        let words = ["-I", "-m", "venv", "--without-pip", "--clear"];
+        Task::new(text("program")).args(words).arg(&folder).run().success();
+    }
+    python
 }
 
 /// Whether `">=3.11,<3.13"` has this version.

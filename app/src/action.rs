@@ -178,8 +178,11 @@ fn role(
             Role::Application
         }
         _ if asked => Role::Interpreter,
-        Some(at) if (is_code(words[at]) || inside(words[at])) && parent_is_launcher() => {
-            if locked && !is_multiprocessing(&words[at..]) {
+        // No operand: the program is on standard input.
+        at if at.is_none_or(|at| is_code(words[at]) || inside(words[at]))
+            && parent_is_launcher() =>
+        {
+            if locked && !at.is_some_and(|at| is_multiprocessing(&words[at..])) {
                 Role::Refused
             } else {
                 Role::Interpreter

@@ -1,38 +1,36 @@
 //! The unit tests that are written in Python, under every interpreter that can go into a launcher.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::config::{Config, Flags};
-use crate::dist::resolve;
+use crate::dist::resolve::{self, Plan};
 use crate::python::{Interpreter, candidates};
 use crate::ui::Ui;
 
-/// Runs them all.
+/// Runs them all; the interpreters side by side, since the tests mostly wait for each other.
 pub(super) fn unit_tests(ui: &Ui) -> Result<()> {
     let interpreters = interpreters();
     ensure!(
         !interpreters.is_empty(),
         "no interpreter here can go into a launcher; `cargo xtask doctor` says what is missing"
     );
+    let mut plans = Vec::new();
     for interpreter in interpreters {
-        let (version, prefix) = (&interpreter.full_version, &interpreter.prefix);
+        let (version, prefix) = (&interpreter.full_version, interpreter.prefix);
         ui.status("Testing", format_args!("under Python {version} of {}", prefix.display()));
-        let python = Some(prefix.clone());
-        let plan = resolve::run(Config::load(&Flags { python, ..host() })?)?;
-        let api = plan.config.paths.runtime_api();
-        run(&interpreter, &api, std::slice::from_ref(&api))?;
-        // Without the API beside it, as on stock Python.
-        let sample = plan.config.project.dir;
-        let path: Vec<PathBuf> = [Some(sample.clone()), plan.site].into_iter().flatten().collect();
-        run(&interpreter, &sample, &path)?;
+        let flags = Flags { device: "host".into(), python: Some(prefix), ..Flags::default() };
+        plans.push(resolve::run(Config::load(&flags)?)?);
     }
-    Ok(())
-}
-
-fn host() -> Flags {
-    Flags { device: "host".into(), ..Flags::default() }
+    thread::scope(|scope| {
+        let runs: Vec<_> = plans.iter().map(|plan| scope.spawn(|| under(plan))).collect();
+        // The first that failed is told; all have ended.
+        let results: Vec<Result<()>> =
+            runs.into_iter().map(|run| run.join().expect("a run does not panic")).collect();
+        results.into_iter().collect()
+    })
 }
 
 /// What this machine has and a launcher can embed, once each.
@@ -50,22 +48,34 @@ fn interpreters() -> Vec<Interpreter> {
     found
 }
 
+fn under(plan: &Plan) -> Result<()> {
+    let api = plan.config.paths.runtime_api();
+    run(&plan.interpreter, &api, std::slice::from_ref(&api))?;
+    // Without the API beside it, as on stock Python.
+    let sample = &plan.config.project.dir;
+    let path: Vec<PathBuf> =
+        [Some(sample.clone()), plan.site.clone()].into_iter().flatten().collect();
+    run(&plan.interpreter, sample, &path)
+}
+
 /// `python -m unittest discover -s tests` in a folder.
 fn run(interpreter: &Interpreter, folder: &Path, path: &[PathBuf]) -> Result<()> {
     let mut command = interpreter.command();
     command
-        .args([
-            "-W",
-            "error",
-            "-m",
-            "unittest",
-            "discover",
-            "--quiet",
-            "--start-directory",
-            "tests",
-        ])
+        .args(["-W", "error", "-m", "unittest", "discover", "--start-directory", "tests"])
         .current_dir(folder)
         .env("PYTHONPATH", std::env::join_paths(path).context("a folder has a `:` in its name")?)
         .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    super::passes(&mut command, &format!("python -m unittest in {}", folder.display()))
+    let program = interpreter.program.display();
+    let output = command.output().with_context(|| format!("cannot start {program}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!(
+        "the tests in {} fail under Python {} of {}:\n{}",
+        folder.display(),
+        interpreter.full_version,
+        interpreter.prefix.display(),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }

@@ -231,7 +231,8 @@ def flags():
         print("flag", name, getattr(sys.flags, name))
     print("encodings", sys.getdefaultencoding(), sys.getfilesystemencoding())
     print("filesystem errors", sys.getfilesystemencodeerrors())
-    print("preferred", locale.getpreferredencoding(False).lower(), locale.getlocale(locale.LC_CTYPE))
+    print("preferred", locale.getpreferredencoding(False).lower())
+    print("locale", locale.getlocale(locale.LC_CTYPE))
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         print(stream.name, stream.mode, stream.encoding, stream.errors, stream.newlines)
         print(stream.name, stream.line_buffering, stream.write_through, stream.fileno())

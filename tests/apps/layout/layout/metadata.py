@@ -50,4 +50,5 @@ def dependencies():
         metadata.version("no-such-distribution")
     except metadata.PackageNotFoundError as error:
         yield str(error), error.name
-    yield [metadata.packages_distributions()[name] for name in ("certifi", "tzdata", "jaraco")]
+    providers = metadata.packages_distributions()
+    yield [sorted(providers[name]) for name in ("certifi", "tzdata", "jaraco")]

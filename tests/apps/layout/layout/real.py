@@ -15,7 +15,7 @@ HERE = os.path.dirname(__file__)
 def real_files():
     """as_file must give a path that another process can open."""
     with resources.as_file(resources.files("layout").joinpath("assets/one.txt")) as path:
-        yield path.read_text(), path.suffix
+        yield path.read_text()  # the path of a memory file has no suffix
         yield subprocess.run(["/bin/cat", path], capture_output=True).stdout
     if sys.version_info >= (3, 12):
         with resources.as_file(resources.files("layout").joinpath("assets")) as path:

@@ -46,7 +46,6 @@ def visit(base):
 def inside(app):
     """What Flask finds through `root_path`, without a socket."""
     print("root", os.path.basename(app.root_path), os.path.basename(app.static_folder))
-    print("instance", os.path.basename(app.instance_path))
     print("templates", sorted(app.jinja_env.list_templates()))
     print("loaded from", os.path.basename(app.jinja_env.get_template("index.html").filename))
     print("error page", app.test_client().get("/fails").status_code)
@@ -68,7 +67,7 @@ def authorities():
     """OpenSSL itself opens this file, in C: a path that exists in Python only will not do."""
     path = requests.certs.where()
     context = ssl.create_default_context(cafile=path)
-    print(os.path.basename(path), os.path.getsize(path) > 100_000)
+    print("size", os.path.getsize(path) > 100_000)
     print("loaded", context.cert_store_stats()["x509_ca"] > 100)
     with open(path, encoding="ascii") as file:
         print("read", file.read().count("BEGIN CERTIFICATE") == context.cert_store_stats()["x509"])

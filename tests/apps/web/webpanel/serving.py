@@ -1,3 +1,4 @@
+import logging
 import threading
 from contextlib import contextmanager
 
@@ -6,6 +7,8 @@ import waitress.server
 
 @contextmanager
 def on_free_port(app):
+    # Says that a request waited for a thread, which is a matter of how busy the machine is.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     server = waitress.server.create_server(app, host="127.0.0.1", port=0, threads=2, ident=None)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -32,10 +32,21 @@ def is_inside(path):
 
 
 def _entry(path):
-    found = _pyrmware.entry(relative(path))
+    name = relative(path)
+    found = _pyrmware.entry(name)
     if found is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        number = errno.ENOTDIR if _below_a_file(name) else errno.ENOENT
+        raise OSError(number, os.strerror(number), path)
     return found
+
+
+def _below_a_file(name):
+    while name:
+        name = name.rpartition("/")[0]
+        found = _pyrmware.entry(name)
+        if found is not None:
+            return found is not True
+    return False
 
 
 def stat(path, *, dir_fd=None, follow_symlinks=True):

@@ -31,7 +31,8 @@ def facts():
     print("main is this module", main_module is sys.modules[__name__])
     print("file", Path(__file__).name, Path(__file__).parent.name)
     print("data", read_data("calibration.json").strip())
-    print("listed", sorted(path.name for path in Path(__file__).parent.parent.glob("data/*.json")))
+    data = Path(__file__).parent.parent / "data"
+    print("listed", sorted(path.name for path in data.glob("*.json")))
 
 
 def main():
