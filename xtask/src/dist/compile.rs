@@ -3,7 +3,7 @@
 //! A module is compiled again only if its source, its path, the interpreter's version or the way of
 //! compiling changed; when there is nothing to compile no Python starts.
 
-mod marshal;
+pub mod marshal;
 mod neutral;
 #[cfg(test)]
 mod tests;

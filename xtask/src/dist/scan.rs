@@ -4,6 +4,7 @@
 //! them, which is a fraction of them.
 
 mod binary;
+mod bytecode;
 mod codecs;
 mod condition;
 mod resolve;
@@ -137,7 +138,7 @@ fn starts(plan: &Plan, tree: &Tree, roots: &BTreeMap<String, String>) -> BTreeSe
 /// What was read from one module.
 enum Facts {
     Source(source::Facts),
-    /// Names inside an extension module or bytecode.
+    /// Names inside an extension module.
     Binary(BTreeSet<String>),
     /// Nothing to read: built in, a namespace.
     None,
@@ -193,7 +194,7 @@ fn read_one(module: &Module, resolver: &resolve::Resolver<'_>, version: (u8, u8)
             let parts = elf::data(&bytes).into_iter();
             Facts::Binary(parts.flat_map(|part| binary::read(part, resolver.index())).collect())
         }
-        Kind::Bytecode => Facts::Binary(binary::read(&bytes, resolver.index())),
+        Kind::Bytecode => Facts::Source(bytecode::read(&bytes, version, resolver.names())),
         Kind::Namespace => Facts::None,
     })
 }

@@ -59,6 +59,41 @@ pub fn canonical(
     Ok(writer.out)
 }
 
+/// One code object, as far as imports are in it.
+#[derive(Debug, Default)]
+pub struct Code<'a> {
+    /// `co_code`: pairs of instruction and argument.
+    pub instructions: &'a [u8],
+    /// `co_consts`.
+    pub constants: Vec<Constant<'a>>,
+    /// `co_names`.
+    pub names: Vec<&'a str>,
+}
+
+/// A constant of a code object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Constant<'a> {
+    /// A string.
+    Text(&'a str),
+    /// A tuple of strings.
+    Texts(Vec<&'a str>),
+    /// A small integer.
+    Number(i32),
+    /// Anything else.
+    Other,
+}
+
+/// Every code object of marshalled `bytes`, the module's own last.
+///
+/// # Errors
+/// As [`canonical`].
+pub fn codes(bytes: &[u8], version: (u8, u8)) -> Result<Vec<Code<'_>>, Malformed> {
+    let mut reader = Reader { bytes, at: 0, layout: Layout::of(version), ..Reader::default() };
+    reader.object(0)?;
+    let nodes = &reader.graph.nodes;
+    Ok(nodes.iter().filter(|node| node.tag == b'c').map(|node| node.code(nodes)).collect())
+}
+
 /// Where a code object's numbers and objects are.
 #[derive(Clone, Copy, Default)]
 struct Layout {
@@ -91,6 +126,52 @@ struct Node<'a> {
     parts: Vec<Part<'a>>,
     /// How deep objects are nested in it, references followed: what recursion over it costs.
     height: usize,
+}
+
+impl<'a> Node<'a> {
+    fn raw(&self) -> &'a [u8] {
+        self.parts
+            .iter()
+            .find_map(|part| if let Part::Raw(raw) = part { Some(*raw) } else { None })
+            .unwrap_or(&[])
+    }
+
+    fn text(&self) -> Option<&'a str> {
+        let text = std::str::from_utf8(self.raw()).ok();
+        text.filter(|_| matches!(self.tag, STRING | INTERNED))
+    }
+
+    fn inside<'n>(&'n self, nodes: &'n [Node<'a>]) -> impl Iterator<Item = &'n Node<'a>> {
+        self.parts.iter().filter_map(Part::object).map(|index| &nodes[index])
+    }
+
+    fn constant(&self, nodes: &[Node<'a>]) -> Constant<'a> {
+        match (self.tag, self.raw().first_chunk()) {
+            (STRING | INTERNED, _) => self.text().map_or(Constant::Other, Constant::Text),
+            (b')' | b'(', _) => {
+                let texts: Option<Vec<&str>> = self.inside(nodes).map(Node::text).collect();
+                texts.map_or(Constant::Other, Constant::Texts)
+            }
+            (b'i', Some(four)) => Constant::Number(i32::from_le_bytes(*four)),
+            _ => Constant::Other,
+        }
+    }
+
+    /// Instructions, constants and names are the first three objects of a code object of any version.
+    fn code(&self, nodes: &[Node<'a>]) -> Code<'a> {
+        let mut objects = self.inside(nodes);
+        let (Some(code), Some(constants), Some(names)) =
+            (objects.next(), objects.next(), objects.next())
+        else {
+            return Code::default();
+        };
+        // The bytes of a string begin with their length.
+        Code {
+            instructions: code.raw().get(4..).unwrap_or(&[]),
+            constants: constants.inside(nodes).map(|node| node.constant(nodes)).collect(),
+            names: names.inside(nodes).map(|node| node.text().unwrap_or("")).collect(),
+        }
+    }
 }
 
 const STRING: u8 = b'z';

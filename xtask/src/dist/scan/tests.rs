@@ -269,6 +269,41 @@ fn entry_points_and_metadata_are_found_by_their_names() {
     assert_eq!(graph.metadata["app"], ["acme-data"]);
 }
 
+#[test]
+fn bytecode_is_read_like_its_source() {
+    let python = ["python3", "python"].iter().find_map(|name| which::which(name).ok());
+    let interpreter = crate::python::Interpreter::at(&python.expect("a Python on PATH")).unwrap();
+    let many: String = (0..300).map(|i| format!("x{i} = {i}.5\n")).collect();
+    let source = format!(
+        "{many}import a.b\nfrom .c import d, e\ndef f():\n    from .. import g\n    \
+         import_module('h')\n    return ProcessPoolExecutor\n"
+    );
+    let script = "import marshal, sys; sys.stdout.buffer.write(bytes(16) + \
+                  marshal.dumps(compile(sys.argv[1], 'x', 'exec')))";
+    let output = interpreter.command().args(["-c", script, &source]).output().unwrap();
+    let names = BTreeSet::from(["ProcessPoolExecutor"]);
+    let facts = bytecode::read(&output.stdout, interpreter.version, &names);
+    assert_eq!(facts.error, None);
+    let mut imports: Vec<String> = facts
+        .imports
+        .iter()
+        .map(|i| {
+            format!(
+                "{:?} {}{} {}",
+                i.kind,
+                ".".repeat(i.level as usize),
+                i.module,
+                i.names.join(",")
+            )
+        })
+        .collect();
+    imports.sort();
+    assert_eq!(imports, ["Conditional .c d,e", "Conditional a.b ", "InFunction .. g"]);
+    assert!(facts.calls.iter().any(|call| call.name == "h"));
+    assert_eq!(facts.mentions.len(), 1);
+    assert!(bytecode::read(b"short", interpreter.version, &names).error.is_some());
+}
+
 /// What the scanner finds at the top of every file of this machine's standard library is what Python's own
 /// parser finds there.
 #[test]
