@@ -77,8 +77,6 @@ def options():
     for flags, what in (
         (["-I"], "sys.flags.isolated"),
         (["-E"], "sys.flags.ignore_environment"),
-        (["-X", "dev"], "sys.flags.dev_mode"),
-        (["-Xutf8=0"], "sys.flags.utf8_mode"),
         (["-X", "demo=1"], "sys._xoptions"),
         (["-W", "error::UserWarning"], "sys.warnoptions"),
         (["-u"], "sys.stdout.write_through"),
@@ -92,7 +90,8 @@ def options():
     )[0]
     inherited = subprocess._args_from_interpreter_flags()
     yield (
-        [flag for flag in inherited if flag != "-B"],
+        # A launcher is always isolated and without site, and so are its children.
+        [flag for flag in inherited if flag not in ("-B", "-I", "-S")],
         run([sys.executable, *inherited, "-m", "procs.child", "facts"])[0],
     )
     yield run([sys.executable, "-V"])[1].decode().strip() == "Python " + ".".join(
