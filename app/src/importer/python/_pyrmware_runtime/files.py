@@ -177,19 +177,19 @@ def _descriptor(path, flags):
         source = _pyrmware.source_text(name) if name.endswith(".py") else None
         if source is not None:
             # A `symbols` folder is at hand: tracebacks show its lines.
-            with open_symbols(source) as file:
-                return os.dup(file.fileno())
+            return _memory(source)
         if _entry(path) is True:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         raise FileNotFoundError(errno.ENOENT, "The launcher holds no source, only bytecode", path)
     return descriptor
 
 
-def open_symbols(source):
-    file = os.fdopen(os.memfd_create("source", os.MFD_CLOEXEC), "w+b")
-    file.write(source)
-    file.seek(0)
-    return file
+def _memory(content):
+    descriptor = os.memfd_create("source", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def posix_open(path, flags, mode=0o777, *, dir_fd=None):
