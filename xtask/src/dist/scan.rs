@@ -156,7 +156,7 @@ fn read_all(
     let results = Mutex::new(BTreeMap::new());
     let work = || {
         while let Some((name, module)) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let facts = read_one(module, resolver, version)
+            let facts = read_one(name, module, resolver, version)
                 .with_context(|| format!("cannot read module {name} of {}", module.origin));
             results.lock().unwrap_or_else(|e| e.into_inner()).insert((*name).clone(), facts);
         }
@@ -176,7 +176,12 @@ fn read_all(
     results.into_iter().map(|(name, facts)| Ok((name, facts?))).collect()
 }
 
-fn read_one(module: &Module, resolver: &resolve::Resolver<'_>, version: (u8, u8)) -> Result<Facts> {
+fn read_one(
+    name: &str,
+    module: &Module,
+    resolver: &resolve::Resolver<'_>,
+    version: (u8, u8),
+) -> Result<Facts> {
     let Some(file) = &module.file else { return Ok(Facts::None) };
     let bytes = read_file(file)?;
     Ok(match module.kind {
@@ -190,10 +195,7 @@ fn read_one(module: &Module, resolver: &resolve::Resolver<'_>, version: (u8, u8)
         }
         // What the standard library's own ask for is known: rules.toml has it.
         Kind::Extension if module.origin == Origin::Stdlib => Facts::None,
-        Kind::Extension => {
-            let parts = elf::data(&bytes).into_iter();
-            Facts::Binary(parts.flat_map(|part| binary::read(part, resolver.index())).collect())
-        }
+        Kind::Extension => Facts::Binary(binary::read(name, &elf::data(&bytes), resolver.index())),
         Kind::Bytecode => Facts::Source(bytecode::read(&bytes, version, resolver.names())),
         Kind::Namespace => Facts::None,
     })

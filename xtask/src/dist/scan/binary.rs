@@ -4,11 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dist::collect::{Origin, Tree};
 
+/// What every module that Cython made names. It keeps its own strings in forms that nobody can read, and it
+/// is often imported together with private modules beside it.
+const CYTHON: &str = "cython_runtime";
+
+/// Modules whose names are common words: C code that says them means something else.
+const WORDS: [&str; 14] = [
+    "chunk", "cmd", "code", "email", "html", "http", "site", "test", "this", "token", "trace",
+    "tty", "uu", "xml",
+];
+
 /// The names to look for.
 #[derive(Debug, Default)]
 pub struct Index {
     /// Names without a dot.
     tops: BTreeSet<String>,
+    /// Those that count on their own.
+    bare: BTreeSet<String>,
     /// Package -> the short names of its submodules; none: a module without any.
     children: BTreeMap<String, Vec<String>>,
     /// Top-level names that stand out in any bytes: `_cffi_backend`.
@@ -29,18 +41,40 @@ impl Index {
                     if dependency && name.len() >= 8 && name.contains('_') {
                         index.distinct.push(name.clone());
                     }
+                    if !WORDS.contains(&name.as_str()) {
+                        index.bare.insert(name.clone());
+                    }
                     index.tops.insert(name.clone());
                 }
             }
         }
+        index.bare.insert(CYTHON.to_owned());
         index
+    }
+
+    /// The private modules beside a module, save those for tests.
+    fn private(&self, module: &str) -> impl Iterator<Item = String> {
+        let package = module.rsplit_once('.').map_or("", |(package, _)| package);
+        let children = self.children.get(package).into_iter().flatten();
+        let private = |short: &&String| short.starts_with('_') && !short.contains("test");
+        children.filter(private).map(move |short| format!("{package}.{short}"))
     }
 }
 
 /// The modules that the bytes name: NUL-terminated names of any kind, and names with a dot wherever
 /// they stand, because Rust's strings touch each other.
-pub fn read(bytes: &[u8], index: &Index) -> BTreeSet<String> {
+pub fn read(module: &str, parts: &[&[u8]], index: &Index) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
+    for part in parts {
+        scan(part, index, &mut found);
+    }
+    if found.remove(CYTHON) {
+        found.extend(index.private(module));
+    }
+    found
+}
+
+fn scan(bytes: &[u8], index: &Index, found: &mut BTreeSet<String>) {
     let mut start = None;
     for at in 0..=bytes.len() {
         let byte = bytes.get(at).copied().unwrap_or(0);
@@ -53,18 +87,17 @@ pub fn read(bytes: &[u8], index: &Index) -> BTreeSet<String> {
                     let bounded = byte == 0 && (from == 0 || bytes[from - 1] == 0);
                     // The bytes of a run are ASCII.
                     if let Ok(run) = std::str::from_utf8(&bytes[from..at]) {
-                        names_in(run, bounded, index, &mut found);
+                        names_in(run, bounded, index, found);
                     }
                 }
             }
             _ => {}
         }
     }
-    found
 }
 
 fn names_in(run: &str, bounded: bool, index: &Index, found: &mut BTreeSet<String>) {
-    if bounded && index.tops.contains(run) {
+    if bounded && index.bare.contains(run) {
         found.insert(run.to_owned());
     }
     for name in &index.distinct {
@@ -118,14 +151,21 @@ mod tests {
     #[test]
     fn bare_names_count_between_nul_bytes_only() {
         let index = index(&["numbers", "time"]);
-        let found = read(b"\0numbers\0some time\0timeout\0", &index);
+        let found = read("x", &[b"\0numbers\0some time\0timeout\0"], &index);
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["numbers"]);
+    }
+
+    #[test]
+    fn what_cython_made_takes_the_private_modules_beside_it() {
+        let index = index(&["lxml.etree", "lxml._path", "lxml._testing", "lxml.html", "other._x"]);
+        let found = read("lxml.etree", &[b"\0cython_runtime\0"], &index);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["lxml._path"]);
     }
 
     #[test]
     fn dotted_names_count_wherever_they_touch_others() {
         let index = index(&["acme", "acme.rsa", "acme.ec", "acme.ec.curve", "_cffi_backend"]);
-        let found = read(b"lengthacme.rsaacme.ec.curveNone_cffi_backendx", &index);
+        let found = read("x", &[b"lengthacme.rsa", b"acme.ec.curveNone_cffi_backendx"], &index);
         let expected = ["_cffi_backend", "acme.ec", "acme.ec.curve", "acme.rsa"];
         assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
     }

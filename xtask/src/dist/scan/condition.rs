@@ -28,7 +28,7 @@ impl From<bool> for Truth {
 /// Evaluates a test as far as platform and version decide it.
 pub fn evaluate(test: &Expr, dialect: Dialect<'_>) -> Truth {
     match test {
-        Expr::BooleanLiteral(literal) => literal.value.into(),
+        Expr::BooleanLiteral(literal) if dialect.version.is_some() => literal.value.into(),
         Expr::Name(name) if name.id.as_str() == "TYPE_CHECKING" => Truth::TypeChecking,
         Expr::Attribute(attribute) if attribute.attr.id.as_str() == "TYPE_CHECKING" => {
             Truth::TypeChecking

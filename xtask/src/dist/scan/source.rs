@@ -411,8 +411,7 @@ fn formatted(string: &ast::ExprFString) -> String {
                     match element {
                         InterpolatedStringElement::Literal(literal) => text.push_str(literal),
                         InterpolatedStringElement::Interpolation(put) => {
-                            let own = matches!(put.expression.as_ref(), Expr::Name(name)
-                                if matches!(name.id.as_str(), "__name__" | "__package__"));
+                            let own = names_itself(&put.expression);
                             // The module's own name: what follows is relative to it.
                             text.push_str(if own && text.is_empty() { "" } else { "*" });
                         }
@@ -422,6 +421,18 @@ fn formatted(string: &ast::ExprFString) -> String {
         }
     }
     text
+}
+
+/// `__name__`, `__package__`, `__spec__.name`, `__spec__.parent`.
+fn names_itself(expression: &Expr) -> bool {
+    match expression {
+        Expr::Name(name) => matches!(name.id.as_str(), "__name__" | "__package__"),
+        Expr::Attribute(attribute) => {
+            matches!(attribute.value.as_ref(), Expr::Name(name) if name.id.as_str() == "__spec__")
+                && matches!(attribute.attr.id.as_str(), "name" | "parent")
+        }
+        _ => false,
+    }
 }
 
 /// A `str.format` or `%` template with `*` for what it puts in.
