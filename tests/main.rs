@@ -3,7 +3,9 @@
 //! One program, so that tests of all files share launchers and run side by side. See README.md here.
 
 mod apps;
+mod cli;
 mod damage;
+mod devices;
 mod errors;
 mod incremental;
 mod interpreters;

@@ -3,30 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::task::Task;
 use crate::support::{self, Image, ROOT};
 
-/// The workspace's files, tracked or new, in another folder.
-fn clone_into(folder: &Path) {
-    let list = Task::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .cwd(&ROOT)
-        .run()
-        .success();
-    for path in list.out().split('\0').filter(|path| !path.is_empty()) {
-        let (from, to) = (ROOT.join(path), folder.join(path));
-        if from.is_file() {
-            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder is made");
-            fs::copy(from, to).expect("a file is copied");
-        }
-    }
-}
-
-/// Builds `hello` in a clone, with a target folder of its own.
+/// Builds the sample in a clone, with a target folder of its own.
 fn build(clone: &Path) -> Image {
     let task = support::xtask()
         .cwd(clone)
-        .args(["dist", "--message-format", "json", "--project", "tests/apps/hello"])
+        .args(["dist", "--message-format", "json"])
         .env("CARGO_TARGET_DIR", clone.join("target"));
     Image::of(&task.run().success())
 }
@@ -38,11 +21,11 @@ fn two_clones_give_the_same_bytes_and_no_path_of_the_machine() {
     let deep = far.path().join("with/more/folders below");
     fs::create_dir_all(&deep).expect("a folder is made");
     let images = [near.path(), deep.as_path()].map(|folder| {
-        clone_into(folder);
+        support::clone_into(folder);
         let image = build(folder);
         assert_eq!(
             image.folder,
-            folder.canonicalize().expect("it is there").join("target/dist/host/hello")
+            folder.canonicalize().expect("it is there").join("target/dist/host/device-console")
         );
         (image, folder.to_owned())
     });

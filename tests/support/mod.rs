@@ -186,3 +186,19 @@ pub fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// The workspace's files, tracked or new, in another folder.
+pub fn clone_into(folder: &Path) {
+    let list = Task::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .cwd(&ROOT)
+        .run()
+        .success();
+    for path in list.out().split('\0').filter(|path| !path.is_empty()) {
+        let (from, to) = (ROOT.join(path), folder.join(path));
+        if from.is_file() {
+            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder is made");
+            fs::copy(from, to).expect("a file is copied");
+        }
+    }
+}

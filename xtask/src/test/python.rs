@@ -10,7 +10,7 @@ use crate::dist::resolve::{self, Plan};
 use crate::python::{Interpreter, candidates};
 use crate::ui::Ui;
 
-/// Runs them all; the interpreters side by side, since the tests mostly wait for each other.
+/// Runs them all, as many interpreters side by side as there are cores: much of a test is waiting.
 pub(super) fn unit_tests(ui: &Ui) -> Result<()> {
     let interpreters = interpreters();
     ensure!(
@@ -24,13 +24,15 @@ pub(super) fn unit_tests(ui: &Ui) -> Result<()> {
         let flags = Flags { device: "host".into(), python: Some(prefix), ..Flags::default() };
         plans.push(resolve::run(Config::load(&flags)?)?);
     }
-    thread::scope(|scope| {
-        let runs: Vec<_> = plans.iter().map(|plan| scope.spawn(|| under(plan))).collect();
-        // The first that failed is told; all have ended.
-        let results: Vec<Result<()>> =
-            runs.into_iter().map(|run| run.join().expect("a run does not panic")).collect();
-        results.into_iter().collect()
-    })
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    for some in plans.chunks(cores) {
+        let results: Vec<Result<()>> = thread::scope(|scope| {
+            let runs: Vec<_> = some.iter().map(|plan| scope.spawn(|| under(plan))).collect();
+            runs.into_iter().map(|run| run.join().expect("a run does not panic")).collect()
+        });
+        results.into_iter().collect::<Result<()>>()?;
+    }
+    Ok(())
 }
 
 /// What this machine has and a launcher can embed, once each.
