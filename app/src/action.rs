@@ -178,14 +178,19 @@ fn role(
             Role::Application
         }
         _ if asked => Role::Interpreter,
+        // Whether or not its parent has died meanwhile: a resource tracker must never become a second
+        // application.
+        Some(at) if is_multiprocessing(&words[at..]) => match locked && !parent_is_launcher() {
+            true => Role::Refused,
+            false => Role::Interpreter,
+        },
         // No operand: the program is on standard input.
         at if at.is_none_or(|at| is_code(words[at]) || inside(words[at]))
             && parent_is_launcher() =>
         {
-            if locked && !at.is_some_and(|at| is_multiprocessing(&words[at..])) {
-                Role::Refused
-            } else {
-                Role::Interpreter
+            match locked {
+                true => Role::Refused,
+                false => Role::Interpreter,
             }
         }
         _ => Role::Application,
@@ -274,6 +279,19 @@ mod tests {
         assert_eq!(operand(&["--port", "1"]).as_deref(), Some("--port"));
         assert_eq!(operand(&["-p", "-c"]).as_deref(), Some("-p"));
         assert_eq!(operand(&["-I"]), None);
+    }
+
+    #[test]
+    fn a_helper_of_multiprocessing_is_never_the_application() {
+        // The parent of this test is no launcher, as when the parent has died.
+        let role = |code: &str, locked| {
+            let mut words = ["/app", "-I", "-c", code].map(OsString::from).to_vec();
+            super::role(&mut words, "/app", &|_| false, locked, false)
+        };
+        let tracker = "from multiprocessing.resource_tracker import main;main(4)";
+        assert!(matches!(role(tracker, false), Role::Interpreter));
+        assert!(matches!(role(tracker, true), Role::Refused));
+        assert!(matches!(role("print(1)", false), Role::Application));
     }
 
     #[test]
