@@ -24,7 +24,7 @@ pub struct Args {
     /// Put the table into README.md, between its marks
     #[arg(long)]
     readme: bool,
-    /// Applications to measure [default: the sample and those under tests/apps that have a self-test]
+    /// Applications to measure [default: the sample and hello, web, native and db under tests/apps]
     #[arg(long = "app", value_name = "DIR")]
     apps: Vec<PathBuf>,
     #[command(flatten)]
@@ -88,7 +88,7 @@ impl Args {
 fn default_apps(root: &Path) -> Result<Vec<PathBuf>> {
     let mut apps = vec![root.join("python-app")];
     let folder = root.join("tests/apps");
-    for app in ["hello", "stdlib", "web", "native", "db"] {
+    for app in ["hello", "web", "native", "db"] {
         let app = folder.join(app);
         if app.join("pyproject.toml").is_file() {
             apps.push(app);
