@@ -12,6 +12,7 @@ mod rules;
 mod source;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

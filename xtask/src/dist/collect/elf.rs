@@ -1,11 +1,15 @@
 //! What a shared object is and asks for, read from its headers.
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use object::Endianness;
 use object::elf;
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 
 use super::Object;
+use crate::dist::resolve::{LinkPlan, Plan};
 
 /// A shared object's headers, as far as the pipeline needs them.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +20,56 @@ pub struct Headers {
     pub machine: (u16, bool),
     /// The modules that it can be imported as: the names of its `PyInit_` functions.
     pub modules: Vec<String>,
+}
+
+/// What a shared object must fit.
+#[derive(Debug, Clone, Copy)]
+pub struct Launcher {
+    machine: Option<(u16, bool)>,
+    /// libpython is inside.
+    static_link: bool,
+}
+
+impl Launcher {
+    /// The launcher of a plan.
+    pub fn of(plan: &Plan) -> Launcher {
+        let static_link = !matches!(plan.link, LinkPlan::Shared(_));
+        Launcher { machine: machine(&plan.target), static_link }
+    }
+
+    /// What a shared object needs, and why it cannot work if it cannot.
+    pub fn object(&self, file: &Path) -> Object {
+        let fault = match open(file) {
+            Ok(Some(headers)) => {
+                let fault = self.fault(&headers);
+                return Object { fault, ..headers.object };
+            }
+            Ok(None) => "it is no ELF shared object".to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        Object { fault: Some(fault), ..Object::default() }
+    }
+
+    fn fault(&self, headers: &Headers) -> Option<String> {
+        if let Some(machine) = self.machine.filter(|machine| *machine != headers.machine) {
+            let (theirs, ours) = (machine_name(headers.machine), machine_name(machine));
+            return Some(format!("it is built for {theirs}, the launcher for {ours}"));
+        }
+        let mut needed = headers.object.needed.iter();
+        let libpython = needed.find(|name| self.static_link && name.starts_with("libpython3"))?;
+        Some(format!(
+            "it needs {libpython} beside the libpython inside the launcher; use link = \"shared\""
+        ))
+    }
+}
+
+/// Reads a file's headers; none when it is no ELF file.
+///
+/// # Errors
+/// A file that cannot be read, or that starts like ELF and is damaged.
+pub fn open(file: &Path) -> Result<Option<Headers>> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    read(&bytes).with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// Reads the headers; none when the bytes are no ELF file.
@@ -88,7 +142,7 @@ fn sections<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> object::Result<
 }
 
 /// The e_machine of a target triple and whether it is a 64-bit one; none for architectures not listed.
-pub fn machine(target: &str) -> Option<(u16, bool)> {
+fn machine(target: &str) -> Option<(u16, bool)> {
     let arch = target.split('-').next().unwrap_or("");
     let machine = match arch {
         "x86_64" => (elf::EM_X86_64, !target.ends_with("x32")),
@@ -109,7 +163,7 @@ pub fn machine(target: &str) -> Option<(u16, bool)> {
 }
 
 /// The name of an e_machine for messages.
-pub fn machine_name((machine, wide): (u16, bool)) -> String {
+fn machine_name((machine, wide): (u16, bool)) -> String {
     let name = match elf::Machine(machine) {
         elf::EM_X86_64 => "x86-64",
         elf::EM_AARCH64 => "aarch64",

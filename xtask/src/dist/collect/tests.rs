@@ -80,6 +80,7 @@ fn namespace_packages_are_shared_and_own_what_lies_in_them() {
             ("site/yaml/__init__.py", ""),
             ("site/acme/bolts/__init__.py", ""),
             ("site/acme/bolts/size.json", ""),
+            ("site/acme/bolts/tests/data/size.json", ""),
             ("site/acme/nuts.py", ""),
             ("site/acme/about.txt", ""),
             ("site/share/acme/manual.txt", ""),

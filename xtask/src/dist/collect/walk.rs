@@ -10,7 +10,7 @@ use super::dependencies::Owners;
 use super::names::is_identifier;
 use super::{Content, Kind, Module, Origin, Resource, Tree, application, elf, stdlib};
 use crate::config::Project;
-use crate::dist::resolve::{LinkPlan, Plan};
+use crate::dist::resolve::Plan;
 
 /// Deeper than any real package: a loop of symbolic links.
 const DEPTH: usize = 48;
@@ -47,6 +47,14 @@ impl Source<'_> {
             Source::Stdlib => stdlib::skips(name),
             Source::Dependencies(_) => name.ends_with(".dist-info") || name == "bin",
         }
+    }
+
+    /// A folder of tests, no package itself, inside a package of a dependency.
+    fn is_test(&self, owner: Option<&str>, folder: &str) -> bool {
+        let owner = owner.map_or(0, |owner| owner.len()).min(folder.len());
+        let mut below = folder[owner..].split('/');
+        matches!(self, Source::Dependencies(_))
+            && below.any(|part| matches!(part, "test" | "tests"))
     }
 
     /// Files that only a developer's tools read.
@@ -112,8 +120,7 @@ struct Walker<'a> {
     roots: &'a [Root<'a>],
     /// Suffixes of modules, in the order in which Python tries them.
     suffixes: Vec<(String, Kind)>,
-    machine: Option<(u16, bool)>,
-    static_link: bool,
+    launcher: elf::Launcher,
     tree: Tree,
 }
 
@@ -132,8 +139,7 @@ pub fn run(plan: &Plan, roots: &[Root<'_>]) -> Result<Tree> {
             (".py".to_owned(), Kind::Source),
             (".pyc".to_owned(), Kind::Bytecode),
         ],
-        machine: elf::machine(&plan.target),
-        static_link: !matches!(plan.link, LinkPlan::Shared(_)),
+        launcher: elf::Launcher::of(plan),
         tree: Tree::default(),
     };
     let top: Vec<Portion> = (0..roots.len())
@@ -181,6 +187,12 @@ impl Walker<'_> {
             match what {
                 Found::Module(portion, file, kind) => {
                     self.module(&full, &portion, &file, kind, false);
+                    let source = &self.roots[portion.root].source;
+                    let data = kind == Kind::Source && owner.is_some_and(|owner| owner != name);
+                    if data && matches!(source, Source::Dependencies(_)) {
+                        // In a folder without `__init__` that a package owns, it may be a template.
+                        self.file(owner, &portion, &file)?;
+                    }
                 }
                 Found::Package(portion, init, kind) => {
                     self.module(&full, &portion, &init, kind, true);
@@ -352,7 +364,7 @@ impl Walker<'_> {
     }
 
     fn is_library(&self, file: &Path) -> Result<bool> {
-        let headers = read_object(file)?;
+        let headers = elf::open(file)?;
         Ok(headers.is_some_and(|headers| headers.modules.is_empty()))
     }
 
@@ -361,7 +373,7 @@ impl Walker<'_> {
         let file = portion.dir.join(file);
         let origin = self.roots[portion.root].source.origin(&path);
         if kind == Kind::Extension {
-            self.object(&path, &file);
+            self.tree.objects.insert(path.clone(), self.launcher.object(&file));
         }
         let module = Module { kind, package, file: Some(file), path, origin };
         self.tree.modules.insert(name.to_owned(), module);
@@ -386,20 +398,21 @@ impl Walker<'_> {
     /// A file that is no module: a library or a resource.
     fn file(&mut self, owner: Option<&str>, portion: &Portion, name: &str) -> Result<()> {
         let source = &self.roots[portion.root].source;
-        if name.ends_with(".pyc") || source.is_development(name) {
+        let (path, file) = (portion.inside(name), portion.dir.join(name));
+        let skipped = source.is_development(name) || source.is_test(owner, &portion.path);
+        if name.ends_with(".pyc") || skipped {
             return Ok(());
         }
-        let (path, file) = (portion.inside(name), portion.dir.join(name));
         let resource = Resource {
             content: Content::File(file.clone()),
             origin: source.origin(&path),
             package: owner.map(str::to_owned),
         };
         let shared = name.ends_with(".so") || name.contains(".so.");
-        if shared && read_object(&file)?.is_some() {
+        if shared && elf::open(&file)?.is_some() {
             // `foo.cpython-310-….so` beside the one for this interpreter: Python would not see it either.
             if !name.contains(".cpython-") && !name.contains(".pypy") {
-                self.object(&path, &file);
+                self.tree.objects.insert(path.clone(), self.launcher.object(&file));
                 self.tree.libraries.entry(path).or_insert(resource);
             }
         } else {
@@ -407,43 +420,4 @@ impl Walker<'_> {
         }
         Ok(())
     }
-
-    /// Notes what a shared object needs, and why it cannot work if it cannot.
-    fn object(&mut self, path: &str, file: &Path) {
-        let object = match read_object(file) {
-            Ok(Some(headers)) => {
-                let mut object = headers.object;
-                object.fault = match self.machine {
-                    Some(machine) if machine != headers.machine => Some(format!(
-                        "it is built for {}, the launcher for {}",
-                        elf::machine_name(headers.machine),
-                        elf::machine_name(machine)
-                    )),
-                    _ => None,
-                };
-                let libpython = object.needed.iter().find(|name| name.starts_with("libpython3"));
-                if let (true, None, Some(libpython)) = (self.static_link, &object.fault, libpython)
-                {
-                    object.fault = Some(format!(
-                        "it needs {libpython} beside the libpython inside the launcher; \
-                         use link = \"shared\""
-                    ));
-                }
-                object
-            }
-            Ok(None) => super::Object {
-                fault: Some("it is no ELF shared object".to_owned()),
-                ..super::Object::default()
-            },
-            Err(error) => {
-                super::Object { fault: Some(format!("{error:#}")), ..super::Object::default() }
-            }
-        };
-        self.tree.objects.insert(path.to_owned(), object);
-    }
-}
-
-fn read_object(file: &Path) -> Result<Option<elf::Headers>> {
-    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    elf::read(&bytes).with_context(|| format!("cannot read {}", file.display()))
 }

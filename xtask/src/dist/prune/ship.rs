@@ -40,7 +40,12 @@ pub fn only_kept(mut graph: Graph, reached: &Reached) -> Graph {
         (None, Origin::Application | Origin::Runtime) => true,
         (None, Origin::Stdlib) => false,
     };
-    tree.resources.retain(|_, resource| ships(resource));
+    // A dependency's source file that may be a template is one only if it is not the module.
+    let sources: BTreeSet<&String> = tree.modules.values().map(|module| &module.path).collect();
+    tree.resources.retain(|path, resource| {
+        let module = sources.contains(path) && matches!(resource.origin, Origin::Dependency(_));
+        ships(resource) && !module
+    });
     keep_libraries(tree, &kept);
     let installed: Vec<String> = tree
         .distributions

@@ -117,9 +117,12 @@ fn resources_follow_their_package_and_metadata_its_distribution() {
         "app",
         &[
             APP,
-            ("site/used.py", "version('acme-data')"),
+            ("site/used.py", "import whole; version('acme-data')"),
             ("site/lazy/part.py", ""),
             ("site/lazy/data/x.json", ""),
+            ("site/whole/__init__.py", "import whole.parts.module"),
+            ("site/whole/parts/module.py", ""),
+            ("site/whole/parts/template.py", ""),
             ("site/unused/__init__.py", ""),
             ("site/unused/y.json", ""),
         ],
@@ -138,6 +141,7 @@ fn resources_follow_their_package_and_metadata_its_distribution() {
             "lazy/data/x.json",
             "my_app-1.0.dist-info/METADATA",
             "used-1.dist-info/METADATA",
+            "whole/parts/template.py",
         ]
     );
     let distributions: Vec<&String> = kept.graph.tree.distributions.keys().collect();

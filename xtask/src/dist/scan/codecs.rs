@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::source::decode;
+use super::text::decode;
 use crate::dist::collect::Tree;
 
 /// Alias -> codec module's short name, from the interpreter's own `encodings/aliases.py`.
