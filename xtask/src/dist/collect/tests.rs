@@ -98,6 +98,8 @@ fn namespace_packages_are_shared_and_own_what_lies_in_them() {
         [
             "acme Namespace acme acme-bolts",
             "acme.bolts Source acme/bolts/__init__.py acme-bolts",
+            "acme.bolts.tests Namespace acme/bolts/tests acme-bolts",
+            "acme.bolts.tests.data Namespace acme/bolts/tests/data acme-bolts",
             "acme.nuts Source acme/nuts.py acme-nuts",
             "app Source app.py the application",
             "yaml Source yaml/__init__.py yaml",

@@ -51,8 +51,9 @@ impl Source<'_> {
 
     /// A folder of tests, no package itself, inside a package of a dependency.
     fn is_test(&self, owner: Option<&str>, folder: &str) -> bool {
-        let owner = owner.map_or(0, |owner| owner.len()).min(folder.len());
-        let mut below = folder[owner..].split('/');
+        // A package's folder is as long as its name.
+        let below = folder.get(owner.map_or(0, str::len)..).unwrap_or("");
+        let mut below = below.split('/');
         matches!(self, Source::Dependencies(_))
             && below.any(|part| matches!(part, "test" | "tests"))
     }
