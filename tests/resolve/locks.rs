@@ -292,7 +292,7 @@ fn no_network_is_told_as_such() {
 fn requests_that_make_no_sense_are_refused() {
     let app = App::new(&["prt-beta >= x"]);
     app.plan("uv", &[]).fails(&[
-        "[project] dependencies cannot be read",
+        "cannot read \"prt-beta >= x\" in dependencies of [project]",
         "`x` is no version (PEP 440), such as `1.2.3`",
     ]);
     let app = App::new(&["prt-beta"]);

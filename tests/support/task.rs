@@ -180,7 +180,7 @@ impl Task {
 }
 
 /// A test may have been started with signals ignored, as `nohup` and background jobs are.
-fn default_signals() -> std::io::Result<()> {
+pub fn default_signals() -> std::io::Result<()> {
     for number in 1..32 {
         // SAFETY: sets a disposition; fails for two numbers, which have the default one anyway.
         unsafe { libc::signal(number, libc::SIG_DFL) };

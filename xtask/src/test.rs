@@ -145,7 +145,8 @@ impl Check<'_> {
             Step::E2e => {
                 machine::prepare(self.ui)?;
                 machine::require_strace()?;
-                self.cargo(&["test", "--workspace", "--test", "e2e", "--test", "resolve"])
+                let tests = ["--test", "e2e", "--test", "resolve", "--test", "conformance"];
+                self.cargo(&[&["test", "--workspace"], &tests[..]].concat())
             }
         }
     }
