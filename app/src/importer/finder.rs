@@ -111,7 +111,12 @@ fn exec_module(args: &[Obj]) -> Py {
     let code = code(filename, &origin)?;
     // By way of importlib, so that its frames are cut from tracebacks as usual.
     let handles = handles();
-    handles.run_without_frames.call(&[&handles.exec, &code, &module.attr("__dict__")?])
+    let done =
+        handles.run_without_frames.call(&[&handles.exec, &code, &module.attr("__dict__")?])?;
+    if filename == "importlib/resources/readers.py" {
+        runtime("resources")?.attr("keep_to_folders")?.call(&[module])?;
+    }
+    Ok(done)
 }
 
 fn load_module(args: &[Obj]) -> Py {
@@ -184,9 +189,7 @@ fn is_package(args: &[Obj]) -> Py {
 
 fn get_resource_reader(args: &[Obj]) -> Py {
     let module = known(first(args)?)?;
-    if !module.package {
-        return Ok(Obj::none());
-    }
+    // Of a module that is no package, too: the folder that it lies in.
     let folder = module.filename.rsplit_once('/').map_or("", |(folder, _)| folder);
     let folder = Obj::str(&format!("{}/{folder}", source().root))?;
     runtime("resources")?.attr("Reader")?.call(&[&folder])

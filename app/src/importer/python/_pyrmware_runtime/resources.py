@@ -45,3 +45,12 @@ class Reader(abc.TraversableResources):
 
     def files(self):
         return self._folder
+
+
+def keep_to_folders(readers):
+    """3.13 takes every part of a namespace package's path for an archive; the launcher is none."""
+    original = getattr(readers.NamespaceReader, "_resolve_zip_path", None)
+    if original is not None:
+        readers.NamespaceReader._resolve_zip_path = staticmethod(
+            lambda path: () if files.is_inside(path) else original(path)
+        )
