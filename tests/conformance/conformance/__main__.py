@@ -1,6 +1,6 @@
 """Runs one test module; writes a line of JSON for every test as it starts and as it ends.
 
-It also runs on stock Python: `python -I -S -B -X utf8 conformance/__main__.py RESULTS MODULE`.
+The same file is a script for stock Python: `python3 -I -S -B -X utf8 __main__.py RESULTS MODULE`.
 """
 
 import argparse
@@ -139,7 +139,8 @@ def main():
 
     from test import support  # late: a broken one is one of the things to be told
 
-    support.use_resources = []  # neither network nor sound card, and nothing that takes minutes
+    # Neither the network nor a sound card, and nothing that takes minutes.
+    support.use_resources = []
     thaw_nothing()
     with os.fdopen(results, "w", encoding="utf-8") as file:
         report = Results(file)
