@@ -253,8 +253,9 @@ impl Sides {
     }
 
     fn stock(&self, module: &Module, cached: bool) -> Outcomes {
-        let kept =
-            self.cache.join([&[module.name.clone()], &module.without[..]].concat().join(","));
+        let kept = self
+            .cache
+            .join([std::slice::from_ref(&module.name), &module.without[..]].concat().join(","));
         if !cached || !kept.is_file() {
             fs::create_dir_all(&self.cache).expect("a folder is made");
             let folder = tempfile::tempdir_in(&self.cache).expect("a folder");
