@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -217,7 +217,9 @@ impl Sides {
         let next = || queue.lock().expect("no thread panics with it").next();
         let work = || {
             while let Some(module) = next() {
+                let started = Instant::now();
                 let result = self.compare(module);
+                println!("{:>4} s {}", started.elapsed().as_secs(), module.name);
                 results
                     .lock()
                     .expect("no thread panics with it")
