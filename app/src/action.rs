@@ -28,6 +28,8 @@ pub struct Action {
     pub report_pruned: bool,
     /// Sources for tracebacks (`PYRMWARE_SYMBOLS`, or `symbols/` beside the launcher).
     pub symbols: Option<PathBuf>,
+    /// Where the course of the start is recorded (`PYRMWARE_STARTUP`).
+    pub startup: Option<PathBuf>,
 }
 
 /// What Python runs.
@@ -91,6 +93,9 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
         let beside = Path::new(&executable).with_file_name("symbols");
         (!locked && beside.is_dir()).then_some(beside)
     });
+    // Not of a helper of multiprocessing, which has the same environment.
+    let startup = switch("PYRMWARE_STARTUP").map(PathBuf::from);
+    let startup = startup.filter(|_| matches!(run, Run::Application(_)));
     Ok(Action {
         optimize: number(&payload, keys::OPTIMIZE)? as i32,
         magic: number(&payload, keys::MAGIC)?,
@@ -100,6 +105,7 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
         run,
         report_pruned: switch("PYRMWARE_REPORT_PRUNED").is_some(),
         symbols,
+        startup,
     })
 }
 

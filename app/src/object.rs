@@ -22,6 +22,14 @@ unsafe impl Sync for Obj {}
 #[derive(Debug)]
 pub struct Raised;
 
+impl Raised {
+    /// Goes on as if it had not happened.
+    pub fn forget(self) {
+        // SAFETY: clears what is set, if anything.
+        unsafe { ffi::PyErr_Clear() }
+    }
+}
+
 /// A value, or a Python exception that is set.
 pub type Py<T = Obj> = Result<T, Raised>;
 
@@ -196,6 +204,17 @@ impl Obj {
         }
     }
 
+    /// The value of an `int`; an exception for anything else and for what is too large.
+    pub fn to_int(&self) -> Py<i64> {
+        // SAFETY: the object is live; -1 with an exception says that it was no such number.
+        unsafe {
+            match ffi::PyLong_AsLongLong(self.as_ptr()) {
+                -1 if !ffi::PyErr_Occurred().is_null() => Err(Raised),
+                value => Ok(value),
+            }
+        }
+    }
+
     /// The text of a `str`; TypeError for anything else.
     pub fn to_str(&self) -> Py<&str> {
         let mut size = 0;
@@ -213,12 +232,7 @@ impl Obj {
     /// The text of a `str` that can be a path or a module's name in the payload: no lone surrogates.
     /// Leaves no exception.
     pub fn plain(&self) -> Option<&str> {
-        let text = self.to_str();
-        if text.is_err() {
-            // SAFETY: clears what the line above has set.
-            unsafe { ffi::PyErr_Clear() };
-        }
-        text.ok()
+        self.to_str().map_err(Raised::forget).ok()
     }
 
     /// Whether the object is this very one.
@@ -236,6 +250,12 @@ pub fn import(name: &str) -> Py {
     let name = CString::new(name).map_err(|_| type_error("module name with a NUL"))?;
     // SAFETY: the name is a C string.
     unsafe { Obj::owned(ffi::PyImport_ImportModule(name.as_ptr())) }
+}
+
+/// The Python frame that is running in this thread; none: no Python code runs.
+pub fn frame() -> Option<Obj> {
+    // SAFETY: returns a borrowed reference, or null without an exception.
+    unsafe { Obj::borrowed(ffi::PyEval_GetFrame().cast()).ok() }
 }
 
 /// Sets a TypeError.

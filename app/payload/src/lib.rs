@@ -24,6 +24,7 @@
 //! * 1: the first.
 
 mod reader;
+pub mod startup;
 #[cfg(feature = "writer")]
 mod writer;
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use pyo3_ffi as ffi;
 use pyrmware_payload::{Kind, Module};
 
-use super::{below_root, class, extension, first, intact, runtime, source};
+use super::{below_root, class, extension, first, intact, runtime, source, timing};
 use crate::object::{Obj, Py, function, import, import_error, os_error};
 
 /// What every import needs, looked up once.
@@ -90,7 +90,10 @@ fn create_module(args: &[Obj]) -> Py {
     let spec = first(args)?;
     let name = spec.attr("name")?;
     match source().payload.module(name.to_str()?) {
-        Some(module) if module.kind == Kind::Extension => extension::create(spec, &module),
+        Some(module) if module.kind == Kind::Extension => {
+            let _span = timing::enter(&name);
+            extension::create(spec, &module)
+        }
         _ => Ok(Obj::none()),
     }
 }
@@ -98,6 +101,7 @@ fn create_module(args: &[Obj]) -> Py {
 fn exec_module(args: &[Obj]) -> Py {
     let module = first(args)?;
     let spec = module.attr("__spec__")?;
+    let _span = timing::enter(&spec.attr("name")?);
     let origin = spec.attr("origin")?;
     let filename = below_root(&origin).unwrap_or_default();
     if !filename.ends_with(".py") {

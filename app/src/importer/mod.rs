@@ -9,6 +9,7 @@
 mod extension;
 mod files;
 mod finder;
+pub mod timing;
 
 use std::sync::OnceLock;
 

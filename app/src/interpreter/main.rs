@@ -2,8 +2,9 @@
 
 use pyo3_ffi as ffi;
 use pyrmware_payload::Entry;
+use pyrmware_payload::startup::marks;
 
-use crate::importer;
+use crate::importer::{self, timing};
 use crate::log::EXIT_PAYLOAD;
 use crate::object::{Obj, Py, Raised, import};
 
@@ -27,7 +28,9 @@ pub fn interpreter() -> i32 {
 
 /// Runs the application.
 pub fn application(entry: &Entry) -> i32 {
-    end(started(entry))
+    let result = started(entry);
+    timing::mark(marks::END);
+    end(result)
 }
 
 /// Finds the entry's code without running it.
@@ -51,6 +54,7 @@ fn started(entry: &Entry) -> Py<()> {
             for name in function.split('.') {
                 target = target.attr(name)?;
             }
+            timing::mark(marks::MAIN);
             let status = target.call(&[])?;
             // As a console script does: `sys.exit(function())`.
             Err(system_exit(&status))
@@ -102,6 +106,7 @@ fn run_module(name: &str) -> Py<()> {
     globals.set_item("__loader__", &loader)?;
     globals.set_item("__package__", &spec.attr("parent")?)?;
     globals.set_item("__spec__", &spec)?;
+    timing::mark(marks::MAIN);
     evaluate(&code, &globals)
 }
 

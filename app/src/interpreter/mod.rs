@@ -4,9 +4,10 @@ mod config;
 mod main;
 
 use pyo3_ffi as ffi;
+use pyrmware_payload::startup::marks;
 
 use crate::action::{Action, Run};
-use crate::importer;
+use crate::importer::{self, timing};
 use crate::log::{self, EXIT_PAYLOAD, EXIT_PYTHON};
 use crate::object::Py;
 
@@ -21,9 +22,13 @@ pub fn version() -> (&'static str, &'static str) {
 
 /// Starts Python, runs, ends Python; gives the exit code.
 pub fn run(action: Action) -> i32 {
+    if let Some(file) = &action.startup {
+        timing::record(file);
+    }
     if let Err(failure) = config::initialize_core(&action) {
         return failure.report();
     }
+    timing::mark(marks::CORE);
     let Action { payload, executable, magic, run, report_pruned, symbols, .. } = action;
     importer::prepare(payload, executable, importer::Options { report_pruned, symbols });
     check_magic(magic);
@@ -32,6 +37,7 @@ pub fn run(action: Action) -> i32 {
         return failure.report();
     }
     started(importer::complete());
+    timing::mark(marks::PYTHON);
     match run {
         Run::Interpreter => main::interpreter(),
         Run::Application(entry) => main::application(&entry),
@@ -51,10 +57,7 @@ fn started(result: Py<()>) {
 fn check_magic(wanted: i64) {
     let found = crate::object::import("_frozen_importlib_external")
         .and_then(|external| external.attr("_RAW_MAGIC_NUMBER"))
-        .map(|magic| {
-            // SAFETY: a live object; something else than an int gives -1.
-            unsafe { ffi::PyLong_AsLongLong(magic.as_ptr()) & 0xffff }
-        });
+        .and_then(|magic| Ok(magic.to_int()? & 0xffff));
     match found {
         Ok(found) if found == wanted => {}
         Ok(found) => log::fatal(
