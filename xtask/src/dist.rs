@@ -26,6 +26,9 @@ use crate::config::{Config, Flags};
 use crate::ui::{self, Ui};
 use collect::{Kind, Tree};
 use folder::Folder;
+use pack::Packed;
+use resolve::Plan;
+use scan::Graph;
 
 /// Build the launcher and its image folder
 #[derive(Debug, clap::Args)]
@@ -73,23 +76,9 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
         ui.status("Blocking", format_args!("waiting for another dist of {}", path.display()));
     })?;
     let mut log = Log::new(ui);
-    let app = format!("{} {}", config.project.name, config.project.version);
-    let plan = log.stage("resolve", "Resolving", &app, || resolve::run(config))?;
-    plan.notes.iter().for_each(|note| ui.note(note));
-
-    let python = format!("{app}, its dependencies, Python {}", plan.interpreter.full_version);
-    let tree = log.stage("collect", "Collecting", python, || collect::run(&plan))?;
-    tree.notes.iter().for_each(|note| ui.note(note));
-    let found = modules(shipping(&tree));
-    let graph = log.stage("scan", "Scanning", &found, || scan::run(&plan, tree))?;
-    let kept = log.stage("prune", "Pruning", found, || prune::run(&plan, graph))?;
-    let ships = modules(shipping(&kept.graph.tree));
-    let compiled = log.stage("compile", "Compiling", ships, || compile::run(&plan, kept))?;
-    // Templates and code for other versions did not compile and are out now.
-    let ships = modules(shipping(&compiled.kept.graph.tree));
-    let fresh = format!("{ships}, {} of them newly compiled", compiled.fresh);
-    let sealed = log.stage("protect", "Protecting", fresh, || protect::run(&plan, compiled))?;
-    let packed = log.stage("pack", "Packing", &ships, || pack::run(&plan, sealed))?;
+    let (plan, tree) = log.collect(config)?;
+    let graph = log.scan(&plan, tree)?;
+    let packed = log.pack(&plan, graph)?;
     let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
     let image = log.stage("link", "Linking", what, || link::run(&plan, packed, folder.aside()))?;
     check_budget(plan.config.project.size_budget, image.bytes)?;
@@ -101,7 +90,8 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
     folder.publish()?;
 
     let took = ui::seconds(record.since.elapsed());
-    let size = ui::bytes(image.bytes);
+    let ships = modules(shipping(&image.packed.sealed.compiled.kept.graph.tree));
+    let (app, size) = (name(&plan.config), ui::bytes(image.bytes));
     ui.status("Finished", format_args!("{app} for {}: {size}, {ships}, in {took}", plan.target));
     Ok(Outcome {
         launcher: plan.config.out.join(&plan.config.project.name),
@@ -134,15 +124,54 @@ pub struct Record {
     pub stages: Vec<(&'static str, Duration)>,
 }
 
-/// Tells the user what runs and remembers how long it took.
-struct Log<'a> {
+/// Runs stages, tells the user which, and remembers how long they took. Verbs that explain an image
+/// run the first of them only.
+pub(crate) struct Log<'a> {
     ui: &'a Ui,
     record: Record,
 }
 
 impl<'a> Log<'a> {
-    fn new(ui: &'a Ui) -> Self {
+    pub(crate) fn new(ui: &'a Ui) -> Self {
         Log { ui, record: Record { since: Instant::now(), stages: Vec::new() } }
+    }
+
+    /// What could go in.
+    ///
+    /// # Errors
+    /// What the stages have to say.
+    pub(crate) fn collect(&mut self, config: Config) -> Result<(Plan, Tree)> {
+        let app = name(&config);
+        let plan = self.stage("resolve", "Resolving", &app, || resolve::run(config))?;
+        let python = format!("{app}, its dependencies, Python {}", plan.interpreter.full_version);
+        let tree = self.stage("collect", "Collecting", python, || collect::run(&plan))?;
+        plan.notes.iter().chain(&tree.notes).for_each(|note| self.ui.note(note));
+        Ok((plan, tree))
+    }
+
+    /// What asks for what.
+    ///
+    /// # Errors
+    /// What the stage has to say.
+    pub(crate) fn scan(&mut self, plan: &Plan, tree: Tree) -> Result<Graph> {
+        let found = modules(shipping(&tree));
+        self.stage("scan", "Scanning", found, || scan::run(plan, tree))
+    }
+
+    /// What ships, in the form in which it ships.
+    ///
+    /// # Errors
+    /// What the stages have to say.
+    pub(crate) fn pack(&mut self, plan: &Plan, graph: Graph) -> Result<Packed> {
+        let found = modules(shipping(&graph.tree));
+        let kept = self.stage("prune", "Pruning", found, || prune::run(plan, graph))?;
+        let ships = modules(shipping(&kept.graph.tree));
+        let compiled = self.stage("compile", "Compiling", ships, || compile::run(plan, kept))?;
+        // Templates and code for other versions did not compile and are out now.
+        let ships = modules(shipping(&compiled.kept.graph.tree));
+        let fresh = format!("{ships}, {} of them newly compiled", compiled.fresh);
+        let sealed = self.stage("protect", "Protecting", fresh, || protect::run(plan, compiled))?;
+        self.stage("pack", "Packing", &ships, || pack::run(plan, sealed))
     }
 
     fn stage<T>(
@@ -157,6 +186,10 @@ impl<'a> Log<'a> {
         self.record.stages.push((name, stage.finish()));
         Ok(result)
     }
+}
+
+fn name(config: &Config) -> String {
+    format!("{} {}", config.project.name, config.project.version)
 }
 
 /// Modules that go into the payload; those inside libpython are in the tree too.
