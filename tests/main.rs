@@ -7,6 +7,7 @@ mod cli;
 mod damage;
 mod devices;
 mod errors;
+mod explain;
 mod incremental;
 mod interpreters;
 mod isolation;

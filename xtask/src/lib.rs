@@ -14,6 +14,8 @@ pub mod python;
 pub mod run;
 pub mod test;
 pub mod ui;
+pub mod what_if;
+pub mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -35,6 +37,8 @@ enum Verb {
     Dist(dist::Args),
     Run(run::Args),
     Plan(plan::Args),
+    Why(why::Args),
+    WhatIf(what_if::Args),
     Doctor(doctor::Args),
     Test(test::Args),
     Clean(clean::Args),
@@ -68,6 +72,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Dist(verb) => verb.run(&ui),
         Verb::Run(verb) => verb.run(&ui),
         Verb::Plan(verb) => verb.run(&ui),
+        Verb::Why(verb) => verb.run(&ui),
+        Verb::WhatIf(verb) => verb.run(&ui),
         Verb::Doctor(verb) => verb.run(&ui),
         Verb::Test(verb) => verb.run(&ui),
         Verb::Clean(verb) => verb.run(&ui),

@@ -348,6 +348,12 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// A difference of sizes for people: `-1.1 MiB`.
+pub fn change(bytes: i64) -> String {
+    let sign = if bytes < 0 { '-' } else { '+' };
+    format!("{sign}{}", self::bytes(bytes.unsigned_abs()))
+}
+
 /// A duration for people: `0.3s`, `2m 05s`.
 pub fn seconds(duration: Duration) -> String {
     match duration.as_secs() {

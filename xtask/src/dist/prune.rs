@@ -1,5 +1,6 @@
 //! [`Graph`] -> [`Kept`]: what can be reached from the entry, and why the rest was dropped.
 
+pub mod ask;
 mod reach;
 mod reasons;
 mod ship;

@@ -6,6 +6,7 @@ mod inventory;
 mod json;
 mod licenses;
 mod sbom;
+pub mod sizes;
 
 use std::fs;
 use std::path::Path;

@@ -76,6 +76,32 @@ pub enum EdgeKind {
     Rule,
 }
 
+impl Edge {
+    /// For people: `importer:12 (in a function)`.
+    pub fn asked_by(&self, importer: &str) -> String {
+        match self.line {
+            0 => format!("{importer} ({})", self.kind.label()),
+            line => format!("{importer}:{line} ({})", self.kind.label()),
+        }
+    }
+}
+
+impl EdgeKind {
+    /// For people, behind a line number.
+    pub fn label(self) -> &'static str {
+        match self {
+            EdgeKind::TopLevel => "top level",
+            EdgeKind::Guarded => "guarded",
+            EdgeKind::InFunction => "in a function",
+            EdgeKind::Conditional => "under a condition",
+            EdgeKind::TypeChecking => "for type checking",
+            EdgeKind::String => "in a string",
+            EdgeKind::Extension => "in its binary",
+            EdgeKind::Rule => "by a rule",
+        }
+    }
+}
+
 /// Reads every module that something leads to and resolves what it asks for.
 ///
 /// # Errors

@@ -45,7 +45,7 @@ pub fn dropped_by_key(prune: &Prune, tree: &Tree) -> BTreeSet<String> {
 }
 
 /// The modules that run first: the entry's, its parents are implied.
-fn entry_modules(project: &Project) -> Vec<String> {
+pub fn entry_modules(project: &Project) -> Vec<String> {
     let module = project.entry.module().to_owned();
     match &project.entry {
         Entry::Module(name) => vec![module, format!("{name}.__main__")],
@@ -67,8 +67,13 @@ fn seeds(project: &Project, graph: &Graph) -> Vec<String> {
 
 /// Breadth first from the seeds over every edge but those for type checkers.
 pub fn reach(project: &Project, graph: &Graph, dropped: &BTreeSet<String>) -> Reached {
+    reach_from(seeds(project, graph), graph, dropped)
+}
+
+/// As [`reach`], from these modules.
+pub fn reach_from(seeds: Vec<String>, graph: &Graph, dropped: &BTreeSet<String>) -> Reached {
     let mut walk = Walk { graph, dropped, reached: BTreeMap::new(), queue: VecDeque::new() };
-    for seed in seeds(project, graph) {
+    for seed in seeds {
         walk.visit(&seed, None);
     }
     let follows = |edge: &Edge| edge.kind != EdgeKind::TypeChecking;
@@ -86,10 +91,10 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Reaches a module and, as importing it does, the packages above it.
     fn visit(&mut self, name: &str, by: Option<(&str, &Edge)>) {
-        if self.dropped.contains(name) {
-            return;
-        }
         for module in parents(name).chain([name]) {
+            if self.dropped.contains(module) {
+                return;
+            }
             if self.graph.tree.modules.contains_key(module) && !self.reached.contains_key(module) {
                 let reason = by.map(|(importer, edge)| {
                     (importer.to_owned(), Edge { to: module.to_owned(), ..edge.clone() })
@@ -115,29 +120,34 @@ impl Walk<'_> {
 /// # Errors
 /// With the chain of imports from the entry.
 pub fn check_drops(project: &Project, graph: &Graph, dropped: &BTreeSet<String>) -> Result<()> {
-    if dropped.is_empty() {
-        return Ok(());
-    }
+    let Some((name, chain)) = needed_to_start(project, graph, dropped) else { return Ok(()) };
+    let pattern = project
+        .prune
+        .drop
+        .iter()
+        .find(|pattern| is_within(&name, pattern.strip_suffix(".*").unwrap_or(pattern)))
+        .map_or(name.as_str(), String::as_str);
+    bail!(
+        "[tool.pyrmware.prune] drop: {pattern:?} cannot be left out, {} needs {name} to start: {chain}",
+        project.entry,
+    )
+}
+
+/// The first dropped module that the entry, or the interpreter, cannot start without, and the chain of
+/// imports that leads to it.
+pub fn needed_to_start(
+    project: &Project,
+    graph: &Graph,
+    dropped: &BTreeSet<String>,
+) -> Option<(String, String)> {
     let none = BTreeSet::new();
     let mut walk = Walk { graph, dropped: &none, reached: BTreeMap::new(), queue: VecDeque::new() };
     for seed in entry_modules(project).iter().chain(graph.roots.keys()) {
         walk.visit(seed, None);
     }
     walk.run(&|edge| edge.kind == EdgeKind::TopLevel);
-    let Some(name) = walk.reached.keys().find(|name| dropped.contains(*name)) else {
-        return Ok(());
-    };
-    let pattern = project
-        .prune
-        .drop
-        .iter()
-        .find(|pattern| is_within(name, pattern.strip_suffix(".*").unwrap_or(pattern)))
-        .map_or(name.as_str(), String::as_str);
-    bail!(
-        "[tool.pyrmware.prune] drop: {pattern:?} cannot be left out, {} needs {name} to start: {}",
-        project.entry,
-        chain(&walk.reached, name)
-    )
+    let name = walk.reached.keys().find(|name| dropped.contains(*name))?;
+    Some((name.clone(), chain(&walk.reached, name)))
 }
 
 /// `device_console.__main__:12 -> foo:3 -> bar`: how a module was reached.

@@ -1,0 +1,116 @@
+//! The verbs that explain an image: what they say is what `dist` does.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::task::Ended;
+use crate::support::{self, Image};
+
+fn explain(project: &Path, words: &[&str]) -> Ended {
+    let (verb, rest) = words.split_first().expect("a verb");
+    support::xtask().arg(verb).args(["-q", "--project"]).arg(project).args(rest).run()
+}
+
+fn kept(image: &Image) -> BTreeSet<String> {
+    let modules = image.report["modules"]["kept"].as_array().expect("a list");
+    modules.iter().map(|module| module["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+fn names(list: &Value) -> BTreeSet<String> {
+    let names = list.as_array().expect("a list").iter();
+    names.map(|name| name.as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn why_names_real_lines_from_the_module_to_the_entry() {
+    let project = support::project("hello");
+    let said = explain(&project, &["why", "re._parser"]).success().out();
+    assert!(said.starts_with("re._parser: "), "{said}");
+    assert!(said.contains(" <- hello.__main__:3 (top level); exclusive "), "{said}");
+    let words = ["why", "--message-format", "json", "re._parser"];
+    let answer = support::event(&explain(&project, &words).success(), "why");
+    let plan = support::plan("hello");
+    let prefix = Path::new(plan["interpreter"]["prefix"].as_str().expect("a prefix"));
+    let version = plan["interpreter"]["version"].as_str().expect("a version");
+    let minor = version.rsplit_once('.').expect("a patch").0;
+    let mut asked = "re._parser".to_owned();
+    for step in answer["path"].as_array().expect("steps") {
+        let module = step["module"].as_str().expect("a name");
+        let path = module.replace('.', "/");
+        let folders = [prefix.join(format!("lib/python{minor}")), project.clone()];
+        let file = folders
+            .iter()
+            .flat_map(|dir| {
+                [format!("{path}.py"), format!("{path}/__init__.py")].map(|p| dir.join(p))
+            })
+            .find(|file| file.is_file())
+            .unwrap_or_else(|| panic!("{module} has no file"));
+        let text = fs::read_to_string(&file).expect("it can be read");
+        let line = step["line"].as_u64().expect("a line") as usize;
+        let line = text.lines().nth(line - 1).expect("it has that line");
+        let last = asked.rsplit('.').next().expect("a part");
+        assert!(line.contains("import") && line.contains(last), "{module}: {line}: {asked}");
+        asked = module.to_owned();
+    }
+    assert_eq!(asked, "hello.__main__");
+}
+
+#[test]
+fn why_knows_what_is_left_out_inside_libpython_and_nowhere() {
+    let project = support::project("layout");
+    let said = explain(&project, &["why", "layout.dropped", "sys", "winreg"]).success().out();
+    assert!(
+        said.contains("layout.dropped: left out: dropped by [tool.pyrmware.prune] drop\n"),
+        "{said}"
+    );
+    assert!(said.contains("\nsys: inside libpython, costs nothing\n  asked for by\n"), "{said}");
+    assert!(said.contains("\nwinreg: nowhere: "), "{said}");
+    let ended = explain(&project, &["why", "argparze"]).exits(1);
+    assert!(ended.err().contains("there is no module argparze; did you mean argparse?"), "{ended}");
+}
+
+#[test]
+fn what_if_says_what_the_rebuild_does() {
+    let copy = support::copy_of("hello");
+    let project = copy.path();
+    let write = |path: &str, text: &str| fs::write(project.join(path), text).expect("written");
+    let pyproject = fs::read_to_string(project.join("pyproject.toml")).expect("it can be read");
+    write("hello/extra.py", "import colorsys\n");
+    write("hello/late.py", "import hello.extra\n\n\ndef later():\n    import hello.more\n");
+    write("hello/more.py", "");
+    let main = project.join("hello/__main__.py");
+    let text = fs::read_to_string(&main).expect("it can be read");
+    let later = "\n\ndef later():\n    import hello.late\n    import hello.extra\n";
+    fs::write(&main, text.replacen("\n\n\n", &format!("{later}\n\n"), 1) + later).expect("written");
+    let words = |drop| ["what-if", "--message-format", "json", "--drop", drop, "--keep", "tomllib"];
+    let what_if = |drop| support::event(&explain(project, &words(drop)).success(), "what-if");
+    let images = tempfile::tempdir().expect("a folder");
+    let dist = |out: &str| support::dist(project, &images.path().join(out)).run();
+    let configure = |drop: &str| {
+        let prune = format!("\n[tool.pyrmware.prune]\nkeep = [\"tomllib\"]\ndrop = [\"{drop}\"]\n");
+        write("pyproject.toml", &format!("{pyproject}{prune}"));
+    };
+
+    let before = Image::of(&dist("before").success());
+    let said = what_if("hello.extra");
+    configure("hello.extra");
+    let after = Image::of(&dist("after").success());
+    let bytes = |image: &Image| image.report["bytes"]["payload"].as_i64().expect("a number");
+    assert_eq!(said["bytes"].as_i64(), Some(bytes(&after) - bytes(&before)), "{said}");
+    assert_eq!(names(&said["added"]), &kept(&after) - &kept(&before), "{said}");
+    assert_eq!(names(&said["removed"]), &kept(&before) - &kept(&after), "{said}");
+    assert!(names(&said["added"]).contains("tomllib._parser"), "{said}");
+    assert!(names(&said["removed"]).contains("colorsys"), "{said}");
+    assert_eq!(said["breaks"][0], "hello.late:1 (top level) needs hello.extra", "{said}");
+    assert!(said["asks"][0].as_str().expect("a text").starts_with("hello.__main__:"), "{said}");
+
+    write("pyproject.toml", &pyproject);
+    let said = what_if("hello.modes");
+    assert!(said["breaks"][0].as_str().expect("a text").starts_with("the start: hello."), "{said}");
+    configure("hello.modes");
+    let refused = dist("after").exits(1);
+    assert!(refused.err().contains("cannot be left out"), "{refused}");
+}

@@ -1,0 +1,205 @@
+//! What everything in a payload takes: as it ships, and as `zip -9` would pack it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use pyrmware_payload::{Payload, SIDECAR_DIR};
+
+use crate::dist::collect::{Kind, Origin, Tree};
+use crate::dist::pack::{self, Packed};
+
+/// The ZIP's own record of an entry, besides its path, which is there twice.
+const ZIP_ENTRY: u64 = 30 + 46;
+/// The ZIP's own end.
+const ZIP_END: u64 = 22;
+
+/// Everything that takes space, by its path in the payload or beside the launcher.
+#[derive(Debug, Clone, Default)]
+pub struct Sizes {
+    /// Path -> item.
+    pub items: BTreeMap<String, Item>,
+    /// What the payload has besides its entries: its index, headers, alignment.
+    pub index: u64,
+}
+
+/// One file.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The module whose file it is.
+    pub module: Option<String>,
+    /// The package without which it would not be there; a module's is the module itself.
+    pub owner: Option<String>,
+    /// Whose it is; none: the pipeline made it.
+    pub origin: Option<Origin>,
+    /// Whether it is a shared object.
+    pub shared_object: bool,
+    /// As it ships.
+    pub size: Size,
+}
+
+/// Bytes of one or several files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Size {
+    /// As they ship.
+    pub bytes: u64,
+    /// What they add to a ZIP that `zip -9` packs.
+    pub zip: u64,
+}
+
+impl std::ops::Add for Size {
+    type Output = Size;
+    fn add(self, other: Size) -> Size {
+        Size { bytes: self.bytes + other.bytes, zip: self.zip + other.zip }
+    }
+}
+
+impl std::iter::Sum for Size {
+    fn sum<I: Iterator<Item = Size>>(sizes: I) -> Size {
+        sizes.fold(Size::default(), std::ops::Add::add)
+    }
+}
+
+impl Sizes {
+    /// Reads them off what was packed.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the payload is none.
+    pub fn of(packed: &Packed) -> Result<Sizes> {
+        let tree = &packed.sealed.compiled.kept.graph.tree;
+        let path = &packed.payload;
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let payload = Payload::open(&bytes)
+            .with_context(|| format!("{} is no payload that can be read", path.display()))?;
+        let mut contents: Vec<(String, Vec<u8>)> = Vec::new();
+        for file in payload.files() {
+            let content = file.bytes().with_context(|| format!("cannot read {}", file.path))?;
+            contents.push((file.path.to_owned(), content.to_vec()));
+        }
+        let inside: u64 = contents.iter().map(|(_, content)| content.len() as u64).sum();
+        for (path, file) in &packed.sidecars {
+            let content =
+                fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            contents.push((path.clone(), pack::shared_object(&content, &[])));
+        }
+        let mut items = owners(tree);
+        for ((path, content), zip) in contents.iter().zip(zipped(&contents)) {
+            let item = items.entry(path.clone()).or_insert_with(Item::made);
+            item.size = Size { bytes: content.len() as u64, zip };
+        }
+        items.retain(|_, item| item.size != Size::default());
+        Ok(Sizes { items, index: packed.bytes.saturating_sub(inside) })
+    }
+
+    /// Everything together, as one ZIP.
+    pub fn total(&self) -> Size {
+        let files: Size = self.items.values().map(|item| item.size).sum();
+        files + Size { bytes: self.index, zip: ZIP_END }
+    }
+
+    /// Modules with a file of their own.
+    pub fn modules(&self) -> impl Iterator<Item = (&str, &Item)> {
+        self.items.values().filter_map(|item| Some((item.module.as_deref()?, item)))
+    }
+
+    /// These modules and the data of packages among them.
+    pub fn of_modules(&self, names: &BTreeSet<String>) -> Size {
+        let among = |item: &&Item| item.owner.as_ref().is_some_and(|owner| names.contains(owner));
+        self.items.values().filter(among).map(|item| item.size).sum()
+    }
+}
+
+impl Item {
+    fn made() -> Item {
+        let size = Size::default();
+        Item { module: None, owner: None, origin: None, shared_object: false, size }
+    }
+
+    /// What people call it: a dependency, a package of the standard library, the application.
+    pub fn package<'a>(&'a self, app: &'a str) -> &'a str {
+        match (&self.origin, &self.owner) {
+            (Some(Origin::Application), _) => app,
+            (Some(Origin::Dependency(name)), _) => name,
+            (Some(Origin::Stdlib), Some(owner)) => owner.split('.').next().unwrap_or(owner),
+            (Some(Origin::Stdlib), None) => "Python's library",
+            (Some(Origin::Runtime) | None, _) => "pyrmware",
+        }
+    }
+}
+
+/// Path as it ships -> whose it is, without sizes.
+fn owners(tree: &Tree) -> BTreeMap<String, Item> {
+    let size = Size::default();
+    let modules = tree.modules.iter().map(|(name, module)| {
+        let item = Item {
+            module: Some(name.clone()),
+            owner: Some(name.clone()),
+            origin: Some(module.origin.clone()),
+            shared_object: module.kind == Kind::Extension,
+            size,
+        };
+        (pack::packed_path(&module.path), item)
+    });
+    let files = [(&tree.resources, false), (&tree.libraries, true)];
+    let files = files.into_iter().flat_map(|(files, shared_object)| {
+        files.iter().map(move |(path, file)| {
+            let origin = Some(file.origin.clone());
+            (
+                path.clone(),
+                Item { module: None, owner: file.package.clone(), origin, shared_object, size },
+            )
+        })
+    });
+    let inside: BTreeMap<String, Item> = modules.chain(files).collect();
+    let beside = inside.iter().filter(|(_, item)| item.shared_object);
+    let beside: Vec<_> =
+        beside.map(|(path, item)| (format!("{SIDECAR_DIR}/{path}"), item.clone())).collect();
+    inside.into_iter().chain(beside).collect()
+}
+
+/// What each file adds to a ZIP, in their order.
+fn zipped(files: &[(String, Vec<u8>)]) -> Vec<u64> {
+    let next = AtomicUsize::new(0);
+    let sizes = Mutex::new(vec![0; files.len()]);
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some((path, content)) = files.get(at) else { break };
+            let size = deflated(content) + ZIP_ENTRY + 2 * path.len() as u64;
+            sizes.lock().unwrap_or_else(|poison| poison.into_inner())[at] = size;
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    sizes.into_inner().unwrap_or_else(|poison| poison.into_inner())
+}
+
+/// As `zip -9` does it: what does not shrink is stored.
+fn deflated(content: &[u8]) -> u64 {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    // Writing to memory cannot fail.
+    let packed = encoder.write_all(content).and_then(|()| encoder.finish());
+    packed.map_or(content.len(), |packed| packed.len().min(content.len())) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_does_not_shrink_is_stored() {
+        assert_eq!(deflated(b"abc"), 3);
+        assert!(deflated(&[0; 10_000]) < 50);
+    }
+
+    #[test]
+    fn a_zip_has_its_entries_twice_by_name() {
+        let files = [("a/b.pyc".to_owned(), b"abc".to_vec()), ("c".to_owned(), Vec::new())];
+        assert_eq!(zipped(&files), [3 + 76 + 14, 76 + 2]);
+    }
+}
