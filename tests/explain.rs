@@ -114,3 +114,46 @@ fn what_if_says_what_the_rebuild_does() {
     let refused = dist("after").exits(1);
     assert!(refused.err().contains("cannot be left out"), "{refused}");
 }
+
+#[test]
+fn size_adds_up_and_shows_what_has_changed() {
+    let copy = support::copy_of("hello");
+    let project = copy.path();
+    let numbers = project.join("numbers.json");
+    let save = ["size", "--message-format", "json", "--save", numbers.to_str().expect("UTF-8")];
+    let said = support::event(&explain(project, &save).success(), "size");
+    let bytes = |value: &Value| value["bytes"].as_i64().expect("a number");
+    let packages = said["packages"].as_object().expect("a table");
+    assert_eq!(packages.values().map(bytes).sum::<i64>(), bytes(&said["payload"]));
+    let exclusive = packages["collections"]["exclusive"].as_i64().expect("a number");
+    assert!(exclusive >= bytes(&packages["collections"]), "{said}");
+
+    fs::write(project.join("hello/more.py"), format!("TEXT = {:?}\n", "x".repeat(5000)))
+        .expect("written");
+    let main = project.join("hello/__main__.py");
+    let text = fs::read_to_string(&main).expect("it can be read");
+    fs::write(&main, format!("import hello.more\n{text}")).expect("written");
+    let compare = ["size", "--compare", numbers.to_str().expect("UTF-8")];
+    let said = explain(project, &compare).success().out();
+    assert!(said.contains("\n+ hello.more"), "{said}");
+    let line = said.lines().find(|line| line.starts_with("hello ")).expect("the application's");
+    assert!(line.contains("+5.") && line.contains("KiB"), "{said}");
+    let words = [&compare[..], &["--message-format", "json"]].concat();
+    let said = support::event(&explain(project, &words).success(), "size-difference");
+    assert!(bytes(&said["packages"]["hello"]) > 5000, "{said}");
+    assert_eq!(said["added"], serde_json::json!(["hello.more"]));
+}
+
+#[test]
+fn size_fails_over_the_budget() {
+    let copy = support::copy_of("hello");
+    let pyproject = copy.path().join("pyproject.toml");
+    let text = fs::read_to_string(&pyproject).expect("it can be read");
+    for (budget, code) in [("2 MiB", 1), ("200 MiB", 0)] {
+        let budget = format!("{text}\n[tool.pyrmware.budget]\nsize = \"{budget}\"\n");
+        fs::write(&pyproject, budget).expect("it is written");
+        let ended = explain(copy.path(), &["size", "--budget"]).exits(code);
+        assert!(ended.out().contains("\npayload "), "{ended}");
+        assert_eq!(ended.err().contains("[tool.pyrmware.budget] allows 2.0 MiB"), code == 1);
+    }
+}

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::config::{Config, Flags};
@@ -81,7 +81,7 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
     let packed = log.pack(&plan, graph)?;
     let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
     let image = log.stage("link", "Linking", what, || link::run(&plan, packed, folder.aside()))?;
-    check_budget(plan.config.project.size_budget, image.bytes)?;
+    check_budget(&plan.config, image.bytes)?;
     let how = verify::describe(&plan);
     let image = log.stage("verify", "Verifying", how, || verify::run(&plan, image))?;
     image.warnings.iter().for_each(|warning| ui.warning(warning));
@@ -174,6 +174,17 @@ impl<'a> Log<'a> {
         self.stage("pack", "Packing", &ships, || pack::run(plan, sealed))
     }
 
+    /// The size of the launcher, which is built and not kept.
+    ///
+    /// # Errors
+    /// What the stage has to say.
+    pub(crate) fn linked(&mut self, plan: &Plan, packed: Packed) -> Result<u64> {
+        let folder = tempfile::tempdir().context("cannot make a folder for the launcher")?;
+        let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
+        let link = || link::run(plan, packed, folder.path());
+        self.stage("link", "Linking", what, link).map(|image| image.bytes)
+    }
+
     fn stage<T>(
         &mut self,
         name: &'static str,
@@ -201,9 +212,9 @@ fn modules(count: usize) -> String {
     format!("{count} module{}", if count == 1 { "" } else { "s" })
 }
 
-/// `budget`: `[tool.pyrmware.budget] size`, in bytes as `size` is.
-fn check_budget(budget: Option<u64>, size: u64) -> Result<()> {
-    match budget {
+/// Refuses a launcher that is larger than `[tool.pyrmware.budget] size`.
+pub(crate) fn check_budget(config: &Config, size: u64) -> Result<()> {
+    match config.project.size_budget {
         Some(budget) if size > budget => bail!(
             "the launcher has {} ({size} bytes), and size in [tool.pyrmware.budget] allows {} \
              ({budget} bytes); the last image stays, and its {} shows what is large",
@@ -221,10 +232,12 @@ mod tests {
 
     #[test]
     fn a_launcher_over_budget_is_refused_with_both_numbers() {
-        assert!(check_budget(None, u64::MAX).is_ok());
-        assert!(check_budget(Some(12_582_912), 12_582_912).is_ok());
+        let mut config = collect::fixture::Fixture::new("app", &[]).plan.config;
+        assert!(check_budget(&config, u64::MAX).is_ok());
+        config.project.size_budget = Some(12_582_912);
+        assert!(check_budget(&config, 12_582_912).is_ok());
         assert_eq!(
-            check_budget(Some(12_582_912), 17_889_344).unwrap_err().to_string(),
+            check_budget(&config, 17_889_344).unwrap_err().to_string(),
             "the launcher has 17.1 MiB (17889344 bytes), and size in [tool.pyrmware.budget] allows \
              12.0 MiB (12582912 bytes); the last image stays, and its report.html shows what is large"
         );

@@ -12,6 +12,7 @@ pub mod paths;
 pub mod plan;
 pub mod python;
 pub mod run;
+pub mod size;
 pub mod test;
 pub mod ui;
 pub mod what_if;
@@ -39,6 +40,7 @@ enum Verb {
     Plan(plan::Args),
     Why(why::Args),
     WhatIf(what_if::Args),
+    Size(size::Args),
     Doctor(doctor::Args),
     Test(test::Args),
     Clean(clean::Args),
@@ -74,6 +76,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Plan(verb) => verb.run(&ui),
         Verb::Why(verb) => verb.run(&ui),
         Verb::WhatIf(verb) => verb.run(&ui),
+        Verb::Size(verb) => verb.run(&ui),
         Verb::Doctor(verb) => verb.run(&ui),
         Verb::Test(verb) => verb.run(&ui),
         Verb::Clean(verb) => verb.run(&ui),

@@ -96,7 +96,7 @@ impl Args {
         let kept = &packed.sealed.compiled.kept;
         let names: Vec<&str> =
             self.drop.iter().map(|name| name.strip_suffix(".*").unwrap_or(name)).collect();
-        let gone = ask::exclusive(&plan.config.project, &kept.graph, &names);
+        let gone = ask::exclusive(&plan.config.project, kept, &names);
         let ships = shipping(&kept.graph.tree);
         let removed: BTreeSet<String> = gone.intersection(&ships).cloned().collect();
         let size = sizes.of_modules(&removed);

@@ -165,7 +165,7 @@ impl State {
             path.push(Step { module: importer.clone(), line: edge.line, kind: Some(edge.kind) });
             at = importer;
         }
-        let modules = ask::exclusive(project, &kept.graph, &[name]);
+        let modules = ask::exclusive(project, kept, &[name]);
         // What libpython has in it does not leave.
         let modules: BTreeSet<String> =
             modules.into_iter().filter(|name| ships(&kept.graph.tree, name)).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Edge, Graph, reach};
+use super::{Edge, Graph, Kept, reach};
 use crate::config::Project;
 use crate::dist::collect::names::is_within;
 
@@ -17,13 +17,12 @@ pub fn from_entry(project: &Project, graph: &Graph) -> BTreeMap<String, Option<(
 ///
 /// This is the definition of an exclusive size. A dominator tree has the same answers for single modules
 /// (the tests hold it to that), but none for a package that goes with everything below it.
-pub fn exclusive(project: &Project, graph: &Graph, names: &[&str]) -> BTreeSet<String> {
-    let mut gone = reach::dropped_by_key(&project.prune, &graph.tree);
-    let all = reach::reach(project, graph, &gone);
+pub fn exclusive(project: &Project, kept: &Kept, names: &[&str]) -> BTreeSet<String> {
+    let mut gone = reach::dropped_by_key(&project.prune, &kept.graph.tree);
     let within = |name: &&String| names.iter().any(|package| is_within(name, package));
-    gone.extend(graph.tree.modules.keys().filter(within).cloned());
-    let left = reach::reach(project, graph, &gone);
-    all.into_keys().filter(|name| !left.contains_key(name)).collect()
+    gone.extend(kept.graph.tree.modules.keys().filter(within).cloned());
+    let left = reach::reach(project, &kept.graph, &gone);
+    kept.reason.keys().filter(|name| !left.contains_key(*name)).cloned().collect()
 }
 
 /// Why `drop` cannot be obeyed: the chain of imports from the start to what it names.
@@ -69,6 +68,8 @@ mod tests {
         ) {
             let project = Fixture::new("m0", &[]).plan.config.project;
             let graph = graph(&imports);
+            let reason = reach::reach(&project, &graph, &BTreeSet::new());
+            let kept = Kept { graph, reason, dropped: BTreeMap::new() };
             let mut other = DiGraph::<(), ()>::new();
             let nodes: Vec<_> = (0..MODULES).map(|_| other.add_node(())).collect();
             for (from, to) in &imports {
@@ -83,7 +84,7 @@ mod tests {
                     })
                     .map(|j| format!("m{j}"))
                     .collect();
-                prop_assert_eq!(exclusive(&project, &graph, &[&format!("m{i}")]), dominated);
+                prop_assert_eq!(exclusive(&project, &kept, &[&format!("m{i}")]), dominated);
             }
         }
     }
