@@ -157,3 +157,36 @@ fn size_fails_over_the_budget() {
         assert_eq!(ended.err().contains("[tool.pyrmware.budget] allows 2.0 MiB"), code == 1);
     }
 }
+
+#[test]
+fn the_modules_lock_is_kept_up_to_date_where_it_is_wanted() {
+    let copy = support::copy_of("hello");
+    let project = copy.path();
+    let images = tempfile::tempdir().expect("a folder");
+    let lock = project.join("pyrmware.modules.lock");
+    let dist = |flags: &[&str]| support::dist(project, images.path()).args(flags).run();
+    dist(&["--locked"]).success();
+    assert!(!lock.exists(), "nobody asked for it");
+    explain(project, &["size", "--lock"]).success();
+    let text = fs::read_to_string(&lock).expect("it is there");
+    dist(&["--locked"]).success();
+    assert_eq!(fs::read_to_string(&lock).expect("it is there"), text);
+    assert!(text.contains("\nhello.modes ") && text.contains(" hello.__main__ (top level)\n"));
+
+    let chain = project.join("hello/chain.py");
+    let source = fs::read_to_string(&chain).expect("it can be read");
+    fs::write(&chain, format!("import colorsys\n{source}")).expect("it is written");
+    let refused = dist(&["--locked"]).exits(1);
+    assert!(refused.err().contains("--locked forbids to write it"), "{refused}");
+    assert!(refused.err().contains("\n+ colorsys "), "{refused}");
+    assert!(refused.err().contains("\n- hello.chain "), "{refused}");
+    let ended = dist(&[]).success();
+    assert!(ended.err().contains("Updated pyrmware.modules.lock: 1 more, 1 changed"), "{ended}");
+    dist(&["--locked"]).success();
+
+    let other = text.replacen("# Python 3.", "# Python 2.", 1);
+    fs::write(&lock, &other).expect("it is written");
+    let ended = dist(&["--locked"]).success();
+    assert!(ended.err().contains("pyrmware.modules.lock is for Python 2."), "{ended}");
+    assert_eq!(fs::read_to_string(&lock).expect("it is there"), other);
+}

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::paths::Paths;
 
+pub use device_side::HOST;
 pub use workspace::{Workspace, workspace};
 
 /// What to build, for which device, how.

@@ -6,6 +6,7 @@ pub mod collect;
 pub mod compile;
 mod folder;
 pub mod link;
+pub mod modules_lock;
 pub mod pack;
 pub mod protect;
 pub mod prune;
@@ -26,6 +27,7 @@ use crate::config::{Config, Flags};
 use crate::ui::{self, Ui};
 use collect::{Kind, Tree};
 use folder::Folder;
+use modules_lock::ModulesLock;
 use pack::Packed;
 use resolve::Plan;
 use scan::Graph;
@@ -79,6 +81,8 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
     let (plan, tree) = log.collect(config)?;
     let graph = log.scan(&plan, tree)?;
     let packed = log.pack(&plan, graph)?;
+    let lock = ModulesLock::of(&plan, &packed)?;
+    lock.check(&plan)?.iter().for_each(|note| ui.note(note));
     let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
     let image = log.stage("link", "Linking", what, || link::run(&plan, packed, folder.aside()))?;
     check_budget(&plan.config, image.bytes)?;
@@ -88,6 +92,9 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
     let record = log.record;
     report::run(&plan, &image, &record)?;
     folder.publish()?;
+    if let Some(difference) = lock.update()? {
+        ui.status("Updated", format_args!("{}: {}", lock.name(), difference.summary()));
+    }
 
     let took = ui::seconds(record.since.elapsed());
     let ships = modules(shipping(&image.packed.sealed.compiled.kept.graph.tree));

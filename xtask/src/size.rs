@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Flags};
+use crate::dist::modules_lock::ModulesLock;
 use crate::dist::pack::Packed;
 use crate::dist::prune::ask;
 use crate::dist::report::JSON;
@@ -28,6 +29,7 @@ Examples:
   cargo xtask size --save before.json           … and keep the numbers
   cargo xtask size --compare before.json        what has changed since
   cargo xtask size --budget -q                  in CI: fails when the launcher is over its budget
+  cargo xtask size --lock                       write pyrmware.modules.lock, which dist then keeps up to date
   cargo xtask size -v                           every package and every module
 
 Sizes are those of the payload: as it ships, and as `zip -9` would pack it. Exclusive is what would leave
@@ -42,6 +44,9 @@ pub struct Args {
     /// Fail when the launcher is larger than size in [tool.pyrmware.budget]
     #[arg(long)]
     budget: bool,
+    /// Write pyrmware.modules.lock beside the application's pyproject.toml: which modules ship, and why
+    #[arg(long)]
+    lock: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -98,6 +103,11 @@ impl Args {
                 ui.result(difference.table(shown), difference.event())?;
             }
             None => ui.result(table::summary(&summary, shown), summary.event()?)?,
+        }
+        if self.lock {
+            let lock = ModulesLock::of(&plan, &packed)?;
+            lock.write()?;
+            ui.status("Locked", lock.file.display());
         }
         if self.budget {
             let bytes = log.linked(&plan, packed)?;
