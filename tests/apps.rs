@@ -1,4 +1,8 @@
-//! Every application under `tests/apps`, and the sample: the launcher behaves as stock Python does.
+//! Every application under `tests/apps`, and the sample: the launcher behaves as stock Python does, and
+//! asks for no module that was pruned.
+//!
+//! `PYRMWARE_APPS=all` runs all of them; without it, those that test nothing that another one does not
+//! test too are left to whoever changes what ships.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,8 +17,8 @@ use crate::support::{self, ROOT, SAMPLE, shape};
 
 /// One application, one test: they fail and run by themselves.
 macro_rules! applications {
-    ($($test:ident: $folder:literal),* $(,)?) => {
-        $(#[test] fn $test() { check($folder); })*
+    ($($test:ident: $folder:literal, $when:ident),* $(,)?) => {
+        $(#[test] fn $test() { $when($folder, check); })*
 
         #[test]
         fn no_application_is_forgotten() {
@@ -31,14 +35,31 @@ macro_rules! applications {
 }
 
 applications! {
-    db: "db",
-    hello: "hello",
-    layout: "layout",
-    native: "native",
-    procs: "procs",
-    script_entry: "script-entry",
-    stdlib: "stdlib",
-    web: "web",
+    aiohttp: "aiohttp", with_all,
+    db: "db", always,
+    fastapi: "fastapi", always,
+    hello: "hello", always,
+    layout: "layout", always,
+    modbus: "modbus", with_all,
+    mqtt: "mqtt", always,
+    native: "native", always,
+    procs: "procs", always,
+    script_entry: "script-entry", always,
+    serial: "serial", always,
+    stdlib: "stdlib", always,
+    web: "web", always,
+}
+
+fn always(folder: &str, check: fn(&str)) {
+    check(folder);
+}
+
+fn with_all(folder: &str, check: fn(&str)) {
+    match std::env::var("PYRMWARE_APPS").as_deref() {
+        Ok("all") => check(folder),
+        Ok(other) => panic!("PYRMWARE_APPS={other} means nothing; it is \"all\", or not set"),
+        Err(_) => println!("{folder} is tested with PYRMWARE_APPS=all"),
+    }
 }
 
 /// `cases.toml`; tests/apps/README.md says what the keys mean.
@@ -72,6 +93,8 @@ struct Case {
     stderr: Compare,
     differs: Option<String>,
     #[serde(default)]
+    pruned: Vec<String>,
+    #[serde(default)]
     pyrmware_only: bool,
 }
 
@@ -96,7 +119,14 @@ fn check(folder: &str) {
     let mut problems = Vec::new();
     let mut ran = 0;
     for case in cases.case.iter().filter(|case| wanted(&case.python, version)) {
-        let ours = case.run(alone.task(), &stock.path);
+        let mut ours = case.run(alone.task().env(REPORT_PRUNED, "1"), &stock.path);
+        let asked = take_asked(&mut ours);
+        let unexpected = asked.iter().filter(|name| !case.pruned.contains(name));
+        problems.extend(
+            unexpected.map(|name| {
+                format!("{folder}/{}: the pruned module {name} is asked for", case.name)
+            }),
+        );
         let theirs = (!case.pyrmware_only).then(|| case.run(stock.task(), &stock.path));
         let found = case.compare(&ours, theirs.as_ref());
         problems.extend(found.map(|problem| format!("{folder}/{}: {problem}", case.name)));
@@ -104,6 +134,22 @@ fn check(folder: &str) {
     }
     assert!(ran > 0, "{folder} has no case for Python {version}");
     assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
+}
+
+/// Has the launcher tell of every module that was pruned and is asked for, even when nobody minds.
+const REPORT_PRUNED: &str = "PYRMWARE_REPORT_PRUNED";
+
+/// Takes what [`REPORT_PRUNED`] had the launcher say out of its stderr: the modules' names.
+fn take_asked(ended: &mut Ended) -> Vec<String> {
+    let (text, mut asked) = (ended.err(), Vec::new());
+    ended.stderr.clear();
+    for line in text.split_inclusive('\n') {
+        match line.split_once(": pruned module asked for: ") {
+            Some((_, name)) => asked.push(name.trim_end().to_owned()),
+            None => ended.stderr.extend(line.as_bytes()),
+        }
+    }
+    asked
 }
 
 impl Case {
@@ -267,7 +313,8 @@ fn sample() {
     let stock = Stock::of(&support::project(SAMPLE), &plan);
     let alone = support::image(SAMPLE).alone();
     let theirs = stock.task().env("PATH", &stock.path).arg("--selftest").run().success();
-    let ours = alone.task().arg("--selftest").run().success();
+    let mut ours = alone.task().env(REPORT_PRUNED, "1").arg("--selftest").run().success();
+    assert_eq!(take_asked(&mut ours), Vec::<String>::new(), "pruned, and asked for");
     let report = |ended: &Ended| -> Value {
         let mut report: Value = serde_json::from_slice(&ended.stdout).expect("one line of JSON");
         report["version"].take();

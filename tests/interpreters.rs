@@ -3,25 +3,13 @@
 use serde_json::Value;
 
 use crate::isolation;
-use crate::support::{self, Image, SAMPLE};
+use crate::support::{self, Image, Interpreter, SAMPLE};
 
 #[test]
 fn the_sample_works_with_each_that_doctor_lists() {
-    let words = ["doctor", "--message-format", "json"];
-    let doctor = support::event(&support::xtask().args(words).run().success(), "doctor");
-    let findings = doctor["findings"].as_array().expect("a list");
-    let usable: Vec<&Value> = findings
-        .iter()
-        .filter(|found| found["state"] == "ok" && found["prefix"].is_string())
-        .collect();
-    assert!(!usable.is_empty(), "no interpreter to test with: {doctor:#}");
     let mut failed = Vec::new();
-    for found in usable {
-        let text = |key: &str| found[key].as_str().expect("a text");
-        // "3.11.7 in /usr: …"
-        let version = text("text").split(' ').next().expect("a version");
-        let prefix = text("prefix");
-        match std::panic::catch_unwind(|| check(prefix, version)) {
+    for Interpreter { version, prefix } in support::interpreters() {
+        match std::panic::catch_unwind(|| check(&prefix, &version)) {
             Ok(()) => println!("Python {version} of {prefix} passes"),
             Err(_) => failed.push(format!("Python {version} of {prefix}")),
         }

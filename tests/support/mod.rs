@@ -155,7 +155,7 @@ pub fn image(name: &str) -> Arc<Image> {
     place
         .get_or_init(|| {
             let out = scratch().join("images").join(name);
-            Arc::new(Image::of(&dist(&project(name), &out).run().success()))
+            Arc::new(Image::of(&dist(&project(name), &out).args(python()).run().success()))
         })
         .clone()
 }
@@ -163,7 +163,50 @@ pub fn image(name: &str) -> Arc<Image> {
 /// What `cargo xtask plan` says of an application.
 pub fn plan(name: &str) -> Value {
     let words = ["plan", "--message-format", "json", "--project"];
-    event(&xtask().args(words).arg(project(name)).run().success(), "plan")
+    event(&xtask().args(words).arg(project(name)).args(python()).run().success(), "plan")
+}
+
+/// `--python PREFIX` of the interpreter that `PYRMWARE_APPS_PYTHON` names, by its prefix or as `3.12`:
+/// every shared image is then built with it.
+fn python() -> Vec<String> {
+    static PREFIX: LazyLock<Option<String>> = LazyLock::new(|| {
+        let wanted = std::env::var("PYRMWARE_APPS_PYTHON").ok()?;
+        if Path::new(&wanted).is_dir() {
+            return Some(wanted);
+        }
+        let series = format!("{wanted}.");
+        let found =
+            interpreters().into_iter().find(|it| format!("{}.", it.version).starts_with(&series));
+        let remedy = "`cargo xtask doctor` lists the usable ones";
+        Some(found.unwrap_or_else(|| panic!("no Python {wanted} here; {remedy}")).prefix)
+    });
+    PREFIX.iter().flat_map(|prefix| ["--python".to_owned(), prefix.clone()]).collect()
+}
+
+/// An interpreter that can go into a launcher.
+pub struct Interpreter {
+    /// As in `3.11.7`.
+    pub version: String,
+    /// What `--python` takes.
+    pub prefix: String,
+}
+
+/// All that `cargo xtask doctor` lists as usable.
+pub fn interpreters() -> Vec<Interpreter> {
+    let words = ["doctor", "--message-format", "json"];
+    let doctor = event(&xtask().args(words).run().success(), "doctor");
+    let findings = doctor["findings"].as_array().expect("a list").iter();
+    let usable = findings.filter(|found| found["state"] == "ok" && found["prefix"].is_string());
+    let found: Vec<_> = usable
+        .map(|found| {
+            let text = |key: &str| found[key].as_str().expect("a text");
+            // "3.11.7 in /usr: …"
+            let version = text("text").split(' ').next().expect("a version").to_owned();
+            Interpreter { version, prefix: text("prefix").to_owned() }
+        })
+        .collect();
+    assert!(!found.is_empty(), "no interpreter to test with: {doctor:#}");
+    found
 }
 
 /// A copy of a project, to be changed.

@@ -1,1 +1,1 @@
-"""An inventory of parts: stored, queried, printed."""
+"""An inventory of parts: stored, queried, printed, ordered."""

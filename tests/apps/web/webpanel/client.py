@@ -1,46 +1,62 @@
+import http.cookiejar
 import importlib.metadata
+import json
 import os
-import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
 
-import requests
-import requests.certs
+BOUNDARY = "a-line-that-no-file-has"
+
+
+def look(base):
+    with urllib.request.urlopen(base + "/state", timeout=10) as response:
+        print(response.status, json.load(response))
 
 
 def visit(base):
-    session = requests.Session()
-    session.trust_env = False
-
-    def get(path, **more):
-        response = session.get(base + path, timeout=10, **more)
-        print(path, response.status_code, response.headers.get("Content-Type"))
-        return response
-
-    print(get("/").text)
-    print(get("/units/1").text)
-    print(get("/units/3").text)
-    print(get("/state", params={"q": "ü"}).json())
-    print(get("/static/panel.css").text)
-    print(get("/static/missing.css").reason)
-    print(get("/static/../panel.py").status_code)
-    print(get("/resource").json())
-    print(get("/stream").text)
-    response = session.post(base + "/login", data={"user": "Jürgen"}, timeout=10)
-    print(
-        [step.status_code for step in response.history],
-        response.text,
-        sorted(session.cookies.keys()),
+    jar = http.cookiejar.CookieJar()
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(jar)
     )
-    print(get("/whoami").text)
-    files = {"firmware": ("fw.bin", b"\0" * 70_000, "application/octet-stream")}
-    response = session.post(base + "/upload", data={"note": "x"}, files=files, timeout=10)
-    print(response.json())
-    etag = session.get(base + "/static/panel.css", timeout=10).headers["ETag"]
-    print("not modified", get("/static/panel.css", headers={"If-None-Match": etag}).status_code)
-    session.close()
+
+    def get(path, data=None, **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            response = opener.open(urllib.request.Request(base + path, data, headers), timeout=10)
+        except urllib.error.HTTPError as error:
+            response = error
+        with response:
+            print(path, response.status, response.reason, response.headers.get("Content-Type"))
+            return response, response.read().decode()
+
+    for path in ("/", "/units/1", "/units/3", "/static/panel.css", "/static/missing.css"):
+        print(get(path)[1])
+    print(get("/static/../panel.py")[0].status)
+    print(json.loads(get("/state?" + urllib.parse.urlencode({"q": "ü"}))[1]))
+    print(get("/resource")[1], get("/stream")[1], get("/fails")[0].status)
+    print(get("/login", urllib.parse.urlencode({"user": "Jürgen"}).encode())[1])
+    print(sorted(cookie.name for cookie in jar), get("/whoami")[1])
+    form = f"multipart/form-data; boundary={BOUNDARY}"
+    print(get("/upload", upload({"note": "x"}, "firmware", "fw.bin", 70_000), Content_Type=form)[1])
+    etag = get("/static/panel.css")[0].headers["ETag"]
+    print("not modified", get("/static/panel.css", If_None_Match=etag)[0].status)
+    print("too large", get("/upload", upload({}, "firmware", "fw.bin", 2_000_000))[0].status)
     try:
-        requests.get("http://127.0.0.1:1/", timeout=5, proxies={"http": ""})
-    except requests.ConnectionError as error:
-        print(type(error).__name__)
+        opener.open("http://127.0.0.1:1/", timeout=5)
+    except urllib.error.URLError as error:
+        print(type(error.reason).__name__)
+
+
+def upload(fields, name, filename, size):
+    """The body of a form with a file of zeros in it."""
+    parts = [(f'name="{key}"', value.encode()) for key, value in fields.items()]
+    parts.append((f'name="{name}"; filename="{filename}"', bytes(size)))
+    body = [
+        f"--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + data + b"\r\n"
+        for head, data in parts
+    ]
+    return b"".join(body) + f"--{BOUNDARY}--\r\n".encode()
 
 
 def inside(app):
@@ -63,18 +79,8 @@ def inside(app):
         print("raised in", names[-1], str(error))
 
 
-def authorities():
-    """OpenSSL itself opens this file, in C: a path that exists in Python only will not do."""
-    path = requests.certs.where()
-    context = ssl.create_default_context(cafile=path)
-    print("size", os.path.getsize(path) > 100_000)
-    print("loaded", context.cert_store_stats()["x509_ca"] > 100)
-    with open(path, encoding="ascii") as file:
-        print("read", file.read().count("BEGIN CERTIFICATE") == context.cert_store_stats()["x509"])
-
-
 def metadata():
-    for name in ("flask", "Werkzeug", "markupsafe", "charset_normalizer"):
+    for name in ("flask", "Werkzeug", "markupsafe", "waitress"):
         found = importlib.metadata.distribution(name)
         print(found.metadata["Name"], found.version, sorted(found.requires or [])[:2])
     print([x.load().__name__ for x in importlib.metadata.entry_points(name="flask")])

@@ -14,7 +14,7 @@ def show(number):
 def create_app():
     app = Flask(__name__)
     app.secret_key = "not a secret: for tests"
-    app.config.from_mapping(TITLE="Panel <1>")
+    app.config.from_mapping(TITLE="Panel <1>", MAX_CONTENT_LENGTH=1_000_000)
     app.register_blueprint(units)
 
     @app.template_filter("celsius")

@@ -1,0 +1,1 @@
+"""A gateway between devices and their users."""

@@ -1,0 +1,1 @@
+"""A controller that is read over Modbus, and signs what it says."""

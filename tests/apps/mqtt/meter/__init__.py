@@ -1,0 +1,1 @@
+"""A meter that publishes its readings to an MQTT broker."""

@@ -1,0 +1,1 @@
+"""Talks to devices on serial lines."""
