@@ -190,3 +190,59 @@ fn the_modules_lock_is_kept_up_to_date_where_it_is_wanted() {
     assert!(ended.err().contains("pyrmware.modules.lock is for Python 2."), "{ended}");
     assert_eq!(fs::read_to_string(&lock).expect("it is there"), other);
 }
+
+#[test]
+fn startup_says_what_was_loaded_and_for_whom() {
+    let image = support::image("hello");
+    let project = support::project("hello");
+    let words = ["startup", "-q", "--message-format", "json", "--runs", "3", "--out"];
+    let task = || support::xtask().args(words).arg(&image.folder).arg("--project").arg(&project);
+    let said = support::event(&task().run().success(), "startup");
+    let number = |value: &Value| value.as_u64().expect("a number");
+    assert_eq!(said["runs"].as_array().expect("a list").len(), 3);
+    assert!(said["runs"].as_array().expect("a list").contains(&said["ready"]));
+    assert!(number(&said["ready"]) <= number(&said["end"]), "{said}");
+    let spans = said["spans"].as_array().expect("a list");
+    let modes = spans.iter().find(|span| span["module"] == "hello.modes").expect("it was loaded");
+    assert_eq!((modes["by"].as_str(), modes["line"].as_u64()), (Some("__main__"), Some(3)));
+    assert_eq!(said["ready"], modes["end"]);
+    let own: u64 = spans.iter().map(|span| number(&span["own"])).sum();
+    let outer = spans.iter().filter(|span| span["depth"] == 0);
+    let outer: u64 = outer.map(|span| number(&span["end"]) - number(&span["start"])).sum();
+    assert!(own.abs_diff(outer) <= spans.len() as u64, "{own} is not {outer}");
+    let packages = said["packages"].as_object().expect("a table");
+    assert_eq!(packages.values().map(number).sum::<u64>(), own);
+    assert!(names(&said["unused"]["modules"]).contains("hello.broken"), "{said}");
+
+    let report = fs::read(image.folder.join("report.json")).expect("it is there");
+    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    assert_eq!(report["startup"]["spans"], said["spans"]);
+    let said = task().args(["--", "--exit", "3"]).run().success();
+    assert_eq!(
+        support::event(&said, "message")["message"],
+        "the launcher ended with exit status: 3"
+    );
+}
+
+#[test]
+fn a_start_over_its_budget_fails_with_what_became_slower() {
+    let copy = support::copy_of("hello");
+    let images = tempfile::tempdir().expect("a folder");
+    let pyproject = copy.path().join("pyproject.toml");
+    let text = fs::read_to_string(&pyproject).expect("it can be read");
+    let dist = |budget: &str| {
+        let budget = format!("{text}\n[tool.pyrmware.budget]\nstartup = \"{budget}\"\n");
+        fs::write(&pyproject, budget).expect("it is written");
+        support::dist(copy.path(), images.path()).run()
+    };
+    let image = Image::of(&dist("100 s").success());
+    assert!(image.report["startup"]["packages"]["hello"].is_u64(), "{}", image.report["startup"]);
+    let modes = copy.path().join("hello/modes.py");
+    let source = fs::read_to_string(&modes).expect("it can be read");
+    fs::write(&modes, format!("{source}\ntime.sleep(0.3)\n")).expect("it is written");
+    let refused = dist("250 ms").exits(1);
+    assert!(refused.err().contains(" to the first line of main, and startup in "), "{refused}");
+    let slower = refused.err().split("since the last image:\n").nth(1).expect("a list").to_owned();
+    let first = slower.lines().next().expect("a line");
+    assert!(first.trim().starts_with("+3") && first.ends_with(" ms  hello"), "{refused}");
+}

@@ -7,6 +7,7 @@ mod source;
 mod workspace;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -139,8 +140,17 @@ pub struct Project {
     pub prune: Prune,
     /// `[tool.pyrmware.verify] command`: arguments of the self-test; none: the launcher is only checked to start.
     pub verify: Option<Vec<String>>,
-    /// `[tool.pyrmware.budget] size`, bytes of the launcher.
-    pub size_budget: Option<u64>,
+    /// `[tool.pyrmware.budget]`.
+    pub budget: Budget,
+}
+
+/// `[tool.pyrmware.budget]`: what the launcher may take.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Budget {
+    /// Bytes of the launcher.
+    pub size: Option<u64>,
+    /// From the start of the process to the first line of main.
+    pub startup: Option<Duration>,
 }
 
 /// `[tool.pyrmware.prune]`: module names, `name` for one module and its parents, `name.*` for all below too.

@@ -2,6 +2,7 @@
 //!
 //! A stage is `run(&Plan, Previous) -> Result<Next>`; it does not print and it uses ordered maps.
 
+pub mod budget;
 pub mod collect;
 pub mod compile;
 mod folder;
@@ -13,6 +14,7 @@ pub mod prune;
 pub mod report;
 pub mod resolve;
 pub mod scan;
+pub mod startup;
 pub mod verify;
 
 use std::fmt::Display;
@@ -20,17 +22,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::config::{Config, Flags};
 use crate::ui::{self, Ui};
 use collect::{Kind, Tree};
 use folder::Folder;
+use link::Image;
 use modules_lock::ModulesLock;
 use pack::Packed;
+use report::sizes::Sizes;
 use resolve::Plan;
 use scan::Graph;
+use startup::Course;
 
 /// Build the launcher and its image folder
 #[derive(Debug, clap::Args)]
@@ -85,12 +90,14 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
     lock.check(&plan)?.iter().for_each(|note| ui.note(note));
     let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
     let image = log.stage("link", "Linking", what, || link::run(&plan, packed, folder.aside()))?;
-    check_budget(&plan.config, image.bytes)?;
+    let sizes = Sizes::plain(&image.packed)?;
+    budget::check_size(&plan.config, image.bytes, &sizes)?;
     let how = verify::describe(&plan);
     let image = log.stage("verify", "Verifying", how, || verify::run(&plan, image))?;
     image.warnings.iter().for_each(|warning| ui.warning(warning));
+    let course = log.start(&plan, &image)?;
     let record = log.record;
-    report::run(&plan, &image, &record)?;
+    report::run(&plan, &image, &sizes, course.as_ref(), &record)?;
     folder.publish()?;
     if let Some(difference) = lock.update()? {
         ui.status("Updated", format_args!("{}: {}", lock.name(), difference.summary()));
@@ -192,6 +199,33 @@ impl<'a> Log<'a> {
         self.stage("link", "Linking", what, link).map(|image| image.bytes)
     }
 
+    /// How the launcher starts, where there is a budget for that.
+    ///
+    /// # Errors
+    /// It does not start, or takes longer than it may.
+    fn start(&mut self, plan: &Plan, image: &Image) -> Result<Option<Course>> {
+        let project = &plan.config.project;
+        let (Some(command), Some(_)) = (&project.verify, project.budget.startup) else {
+            return Ok(None);
+        };
+        if !verify::runs_here(&plan.target) || plan.config.device.locked_down {
+            let why =
+                "a launcher that is locked down, or for another machine, cannot be measured here";
+            self.ui
+                .warning(format_args!("startup in [tool.pyrmware.budget] is not checked: {why}"));
+            return Ok(None);
+        }
+        let what = format!("the start of {}", project.name);
+        let course = self.stage("start", "Measuring", what, || startup::run(image, command))?;
+        let modules = &image.packed.sealed.compiled.kept.graph.tree.modules;
+        let package = |module: &str| {
+            let origin = modules.get(module).map(|module| &module.origin);
+            report::sizes::package(origin, Some(module), &project.name).to_owned()
+        };
+        budget::check_startup(&plan.config, &course, &course.by_package(package))?;
+        Ok(Some(course))
+    }
+
     fn stage<T>(
         &mut self,
         name: &'static str,
@@ -217,36 +251,4 @@ fn shipping(tree: &Tree) -> usize {
 
 fn modules(count: usize) -> String {
     format!("{count} module{}", if count == 1 { "" } else { "s" })
-}
-
-/// Refuses a launcher that is larger than `[tool.pyrmware.budget] size`.
-pub(crate) fn check_budget(config: &Config, size: u64) -> Result<()> {
-    match config.project.size_budget {
-        Some(budget) if size > budget => bail!(
-            "the launcher has {} ({size} bytes), and size in [tool.pyrmware.budget] allows {} \
-             ({budget} bytes); the last image stays, and its {} shows what is large",
-            ui::bytes(size),
-            ui::bytes(budget),
-            report::HTML,
-        ),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_launcher_over_budget_is_refused_with_both_numbers() {
-        let mut config = collect::fixture::Fixture::new("app", &[]).plan.config;
-        assert!(check_budget(&config, u64::MAX).is_ok());
-        config.project.size_budget = Some(12_582_912);
-        assert!(check_budget(&config, 12_582_912).is_ok());
-        assert_eq!(
-            check_budget(&config, 17_889_344).unwrap_err().to_string(),
-            "the launcher has 17.1 MiB (17889344 bytes), and size in [tool.pyrmware.budget] allows \
-             12.0 MiB (12582912 bytes); the last image stays, and its report.html shows what is large"
-        );
-    }
 }

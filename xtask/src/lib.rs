@@ -13,6 +13,7 @@ pub mod plan;
 pub mod python;
 pub mod run;
 pub mod size;
+pub mod startup;
 pub mod test;
 pub mod ui;
 pub mod what_if;
@@ -41,6 +42,7 @@ enum Verb {
     Why(why::Args),
     WhatIf(what_if::Args),
     Size(size::Args),
+    Startup(startup::Args),
     Doctor(doctor::Args),
     Test(test::Args),
     Clean(clean::Args),
@@ -77,6 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Why(verb) => verb.run(&ui),
         Verb::WhatIf(verb) => verb.run(&ui),
         Verb::Size(verb) => verb.run(&ui),
+        Verb::Startup(verb) => verb.run(&ui),
         Verb::Doctor(verb) => verb.run(&ui),
         Verb::Test(verb) => verb.run(&ui),
         Verb::Clean(verb) => verb.run(&ui),

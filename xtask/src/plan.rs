@@ -81,8 +81,11 @@ fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
     let check =
         project.verify.as_ref().map(|command| format!("{} {}", project.name, command.join(" ")));
     lines.push(("self-test", check.unwrap_or_else(|| "none; it is checked that it starts".into())));
-    if let Some(size) = project.size_budget {
+    if let Some(size) = project.budget.size {
         lines.push(("size budget", ui::bytes(size)));
+    }
+    if let Some(startup) = project.budget.startup {
+        lines.push(("start budget", ui::milliseconds(startup)));
     }
     lines.push(("image folder", short(&config.out)));
     push_list(&mut lines, "note", plan.notes.iter().cloned());
@@ -154,7 +157,8 @@ fn machine(plan: &Plan) -> Value {
         "keep": project.prune.keep,
         "drop": project.prune.drop,
         "verify": project.verify,
-        "size_budget": project.size_budget,
+        "size_budget": project.budget.size,
+        "startup_budget": project.budget.startup.map(|startup| startup.as_secs_f64()),
         "out": config.out,
         "locked": config.resolution.locked,
         "offline": config.resolution.offline,

@@ -18,7 +18,7 @@ use crate::dist::prune::ask;
 use crate::dist::report::JSON;
 use crate::dist::report::sizes::{Item, Package, Size, Sizes};
 use crate::dist::resolve::Plan;
-use crate::dist::{self, Log};
+use crate::dist::{Log, budget};
 use crate::ui::Ui;
 
 /// Say what takes the space in the launcher
@@ -110,8 +110,8 @@ impl Args {
             ui.status("Locked", lock.file.display());
         }
         if self.budget {
-            let bytes = log.linked(&plan, packed)?;
-            dist::check_budget(&plan.config, bytes)?;
+            let sizes = Sizes::plain(&packed)?;
+            budget::check_size(&plan.config, log.linked(&plan, packed)?, &sizes)?;
         }
         Ok(ExitCode::SUCCESS)
     }

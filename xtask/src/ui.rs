@@ -354,6 +354,11 @@ pub fn change(bytes: i64) -> String {
     format!("{sign}{}", self::bytes(bytes.unsigned_abs()))
 }
 
+/// A short duration for people: `80.0 ms`.
+pub fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+}
+
 /// A duration for people: `0.3s`, `2m 05s`.
 pub fn seconds(duration: Duration) -> String {
     match duration.as_secs() {

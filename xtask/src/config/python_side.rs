@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use pyrmware_payload::Entry;
 use toml::{Spanned, Value};
 
 use super::source::{Complaint, Source};
-use super::{Project, Prune, raw};
+use super::{Budget, Project, Prune, raw};
 
 /// Keys of `[package.metadata.pyrmware]`, which are often looked for here.
 const DEVICE_SIDE: [&str; 2] = ["locked-down", "python-app"];
@@ -51,17 +52,14 @@ pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
         include: ours.include.iter().map(|text| pattern(source, text)).collect::<Result<_, _>>()?,
         sdists: ours.sdists.iter().map(|text| package(source, text)).collect::<Result<_, _>>()?,
         prune: prune(source, &ours.prune)?,
+        budget: budget(source, &ours)?,
         verify: ours.verify.command,
-        size_budget: ours.budget.size.map(|value| size(source, &value)).transpose()?,
     })
 }
 
 fn elsewhere(path: &str) -> Option<String> {
     let key = path.strip_prefix("tool.pyrmware.")?;
     let table = match key {
-        "budget.startup" => {
-            return Some("this version does not measure startup; leave the key out".into());
-        }
         "memory" => ".memory",
         "device" => ".device.NAME",
         key if DEVICE_SIDE.contains(&key) => "",
@@ -251,6 +249,40 @@ fn prune(source: &Source, prune: &raw::Prune) -> Result<Prune, Complaint> {
     }
     let plain = |list: &[Spanned<String>]| list.iter().map(|text| text.get_ref().clone()).collect();
     Ok(Prune { keep: plain(&prune.keep), drop: plain(&prune.drop) })
+}
+
+fn budget(source: &Source, ours: &raw::Pyrmware) -> Result<Budget, Complaint> {
+    let size = ours.budget.size.as_ref().map(|value| size(source, value)).transpose()?;
+    let startup = ours.budget.startup.as_ref();
+    if let Some(value) = startup.filter(|_| ours.verify.command.is_none()) {
+        return Err(source
+            .complain(value.span(), "there is no command whose start could be measured")
+            .help(
+                "give the arguments of a self-test: command = [\"…\"] in [tool.pyrmware.verify]",
+            ));
+    }
+    let startup = startup.map(|value| duration(source, value)).transpose()?;
+    Ok(Budget { size, startup })
+}
+
+/// "80 ms", "1.5 s".
+fn duration(source: &Source, value: &Spanned<Value>) -> Result<Duration, Complaint> {
+    let parsed = value.get_ref().as_str().and_then(|text| {
+        let text = text.trim();
+        let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
+        let number: f64 = number.trim().parse().ok()?;
+        let seconds = match unit {
+            "ms" => number / 1000.0,
+            "s" => number,
+            _ => return None,
+        };
+        Duration::try_from_secs_f64(seconds).ok()
+    });
+    parsed.filter(|duration| !duration.is_zero()).ok_or_else(|| {
+        source
+            .complain(value.span(), "this is no duration")
+            .help("accepted: \"80 ms\" or \"1.5 s\"")
+    })
 }
 
 fn size(source: &Source, value: &Spanned<Value>) -> Result<u64, Complaint> {

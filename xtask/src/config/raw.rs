@@ -97,6 +97,7 @@ pub struct Verify {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Budget {
     pub size: Option<Spanned<Value>>,
+    pub startup: Option<Spanned<Value>>,
 }
 
 /// `app/Cargo.toml`; cargo has checked the rest.

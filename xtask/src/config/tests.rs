@@ -101,7 +101,7 @@ size = '12 MiB'
     assert_eq!(project.prune.keep, ["a.b", "c.*"]);
     assert_eq!(project.prune.drop, ["tkinter"]);
     assert_eq!(project.verify.as_deref(), Some(&["--selftest".to_owned()][..]));
-    assert_eq!(project.size_budget, Some(12 * 1024 * 1024));
+    assert_eq!(project.budget.size, Some(12 * 1024 * 1024));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn sizes_as_people_write_them() {
         ("2 GiB", 2_147_483_648),
     ] {
         let project = python(&format!("{GOOD}[tool.pyrmware.budget]\nsize = '{text}'")).unwrap();
-        assert_eq!(project.size_budget, Some(bytes), "{text}");
+        assert_eq!(project.budget.size, Some(bytes), "{text}");
     }
 }
 

@@ -8,16 +8,21 @@ mod licenses;
 mod sbom;
 pub mod sizes;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Record;
+use super::budget::ByPackage;
 use super::link::Image;
 use super::resolve::Plan;
+use super::startup::Course;
 use inventory::Inventory;
+use sizes::Sizes;
 
 /// The report for machines; its presence marks an image folder.
 pub const JSON: &str = "report.json";
@@ -33,21 +38,65 @@ pub const SYMBOLS: &str = "symbols";
 ///
 /// # Errors
 /// A file cannot be read or written, or cargo cannot list the launcher's crates.
-pub fn run(plan: &Plan, image: &Image, record: &Record) -> Result<()> {
+pub fn run(
+    plan: &Plan,
+    image: &Image,
+    sizes: &Sizes,
+    course: Option<&Course>,
+    record: &Record,
+) -> Result<()> {
     let stage = &image.stage;
     let inventory = Inventory::of(plan, image)?;
     let crates = crates::of_launcher(plan)?;
     let licenses = licenses::of_dependencies(plan, &inventory)?;
 
-    let report = serde_json::to_value(json::Report::new(plan, image, &inventory, record))
+    let mut report = serde_json::to_value(json::Report::new(plan, image, &inventory, record))
         .context("cannot put the report together")?;
-    write(&stage.join(JSON), pretty(&report)?)?;
-    write(&stage.join(HTML), html::page(&report))?;
+    report["packages"] = serde_json::to_value(by_package(sizes, &plan.config.project.name))?;
+    match course {
+        Some(course) => add_start(stage, report, course)?,
+        None => write_both(stage, &report)?,
+    }
     let bill = sbom::bill(plan, image, &inventory, &licenses, &crates);
     let name = format!("{}.cdx.json", plan.config.project.name);
     write(&stage.join(name), pretty(&bill)?)?;
     write(&stage.join(LICENSES), licenses::text(plan, &inventory, &licenses, &crates)?)?;
     symbols(image, &stage.join(SYMBOLS))
+}
+
+/// Bytes by package, as report.json has them.
+pub fn by_package(sizes: &Sizes, app: &str) -> ByPackage {
+    let packages = sizes.packages(app).into_iter();
+    packages.map(|(name, package)| (name, package.size.bytes)).collect()
+}
+
+/// Puts the course of a start into the reports of an image folder that are there.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub fn add_start(folder: &Path, mut report: Value, course: &Course) -> Result<()> {
+    let mut start = serde_json::to_value(course).context("cannot write JSON")?;
+    let packages = course.by_package(packages(&report));
+    start["packages"] = serde_json::to_value(packages).context("cannot write JSON")?;
+    report["startup"] = start;
+    write_both(folder, &report)
+}
+
+/// Module -> the package that a report says it belongs to.
+pub fn packages(report: &Value) -> impl Fn(&str) -> String {
+    let packages: BTreeMap<String, String> = report["modules"]["kept"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|module| Some((module["name"].as_str()?, module["package"].as_str()?)))
+        .map(|(module, package)| (module.to_owned(), package.to_owned()))
+        .collect();
+    move |module| packages.get(module).cloned().unwrap_or_else(|| "libpython".to_owned())
+}
+
+fn write_both(folder: &Path, report: &Value) -> Result<()> {
+    write(&folder.join(JSON), pretty(report)?)?;
+    write(&folder.join(HTML), html::page(report))
 }
 
 /// Copies the sources for tracebacks.

@@ -72,7 +72,7 @@ pub fn run(plan: &Plan, mut image: Image) -> Result<Image> {
 }
 
 /// Whether a program for this target starts on the machine that builds.
-fn runs_here(target: &str) -> bool {
+pub fn runs_here(target: &str) -> bool {
     let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
     target.split('-').next() == Some(std::env::consts::ARCH) && target.contains(os)
 }

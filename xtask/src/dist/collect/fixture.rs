@@ -6,7 +6,7 @@ use std::path::Path;
 use pyrmware_payload::Entry;
 use tempfile::TempDir;
 
-use crate::config::{Config, Device, Extensions, Project, Prune, Resolution};
+use crate::config::{Budget, Config, Device, Extensions, Project, Prune, Resolution};
 use crate::dist::resolve::{LinkPlan, Plan};
 use crate::paths::Paths;
 use crate::python::{Interpreter, Libraries};
@@ -85,7 +85,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         sdists: Vec::new(),
         prune: Prune::default(),
         verify: None,
-        size_budget: None,
+        budget: Budget::default(),
     };
     let device = Device {
         name: "host".to_owned(),

@@ -16,6 +16,8 @@ use crate::dist::prune::Kept;
 use crate::dist::resolve::Plan;
 use crate::dist::scan::{Edge, EdgeKind};
 
+use super::sizes;
+
 /// A module that ships.
 #[derive(Debug, Serialize)]
 pub struct ModuleItem {
@@ -25,6 +27,8 @@ pub struct ModuleItem {
     pub kind: &'static str,
     #[serde(flatten)]
     pub owner: Owner,
+    /// What people call the package that it belongs to.
+    pub package: String,
     /// As it ships; 0 where it has no file of its own.
     pub bytes: u64,
     /// Why it is in, one clause.
@@ -111,7 +115,8 @@ impl Inventory {
                 let place = if sidecar { "sidecar" } else { "payload" };
                 extensions.push(ExtensionItem { name: name.clone(), bytes, place });
             }
-            modules.push(module_item(name, module, bytes, kept));
+            let project = &plan.config.project;
+            modules.push(module_item(name, module, bytes, kept, &project.name));
         }
         let sidecars = image
             .packed
@@ -141,7 +146,7 @@ impl Inventory {
     }
 }
 
-fn module_item(name: &str, module: &Module, bytes: u64, kept: &Kept) -> ModuleItem {
+fn module_item(name: &str, module: &Module, bytes: u64, kept: &Kept, app: &str) -> ModuleItem {
     let kind = match module.kind {
         Kind::Source | Kind::Bytecode => "bytecode",
         Kind::Extension => "extension",
@@ -159,6 +164,7 @@ fn module_item(name: &str, module: &Module, bytes: u64, kept: &Kept) -> ModuleIt
         name: name.into(),
         kind,
         owner: Owner::of(&module.origin),
+        package: sizes::package(Some(&module.origin), Some(name), app).to_owned(),
         bytes,
         reason,
         importer,

@@ -162,15 +162,9 @@ impl Item {
         Item { module: None, owner: None, origin: None, shared_object: false, size }
     }
 
-    /// What people call it: a dependency, a package of the standard library, the application.
+    /// The package that it belongs to.
     pub fn package<'a>(&'a self, app: &'a str) -> &'a str {
-        match (&self.origin, &self.owner) {
-            (Some(Origin::Application), _) => app,
-            (Some(Origin::Dependency(name)), _) => name,
-            (Some(Origin::Stdlib), Some(owner)) => owner.split('.').next().unwrap_or(owner),
-            (Some(Origin::Stdlib), None) => "Python's library",
-            (Some(Origin::Runtime) | None, _) => RUNTIME,
-        }
+        package(self.origin.as_ref(), self.owner.as_deref(), app)
     }
 
     /// `application`, `dependency`, `stdlib` or `runtime`.
@@ -181,6 +175,17 @@ impl Item {
             Some(Origin::Stdlib) => "stdlib",
             Some(Origin::Runtime) | None => "runtime",
         }
+    }
+}
+
+/// What people call the package of a module: a dependency, a package of the standard library, the application.
+pub fn package<'a>(origin: Option<&'a Origin>, module: Option<&'a str>, app: &'a str) -> &'a str {
+    match (origin, module) {
+        (Some(Origin::Application), _) => app,
+        (Some(Origin::Dependency(name)), _) => name,
+        (Some(Origin::Stdlib), Some(module)) => module.split('.').next().unwrap_or(module),
+        (Some(Origin::Stdlib), None) => "Python's library",
+        (Some(Origin::Runtime) | None, _) => RUNTIME,
     }
 }
 
