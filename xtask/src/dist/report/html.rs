@@ -5,6 +5,7 @@ use serde_json::Value;
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
+const FLAME: &str = include_str!("flame.js");
 
 /// The page with the report inside.
 pub fn page(report: &Value) -> String {
@@ -12,6 +13,7 @@ pub fn page(report: &Value) -> String {
     let data = report.to_string().replace('<', "\\u003c");
     PAGE.replacen("/*STYLE*/", STYLE, 1)
         .replacen("/*SCRIPT*/", SCRIPT, 1)
+        .replacen("/*FLAME*/", FLAME, 1)
         .replacen("/*DATA*/", &data, 1)
 }
 
