@@ -217,6 +217,16 @@ fn startup_says_what_was_loaded_and_for_whom() {
     let report = fs::read(image.folder.join("report.json")).expect("it is there");
     let report: Value = serde_json::from_slice(&report).expect("JSON");
     assert_eq!(report["startup"]["spans"], said["spans"]);
+    let record = image.folder.join("record");
+    let nowhere = image.folder.join("no/such/folder");
+    let start = |file: &Path| {
+        image.alone().task().env("PYRMWARE_STARTUP", file).args(["--exit", "3"]).run().exits(3)
+    };
+    let ended = start(&nowhere);
+    assert!(ended.err().contains("hello: the start is not recorded: "), "{ended}");
+    assert_eq!(start(&record).err(), "");
+    let read = task().arg("--read").arg(&record).run().success();
+    assert!(support::event(&read, "startup")["ready"].as_u64() > Some(0), "{read}");
     let said = task().args(["--", "--exit", "3"]).run().success();
     assert_eq!(
         support::event(&said, "message")["message"],

@@ -56,6 +56,8 @@ Examples:
   cargo xtask dist                              build the application that app/Cargo.toml names
   cargo xtask dist --project tests/apps/hello   build another one
   cargo xtask run -- --selftest                 build, then run with these arguments
+  cargo xtask why email                         what brings a module in, or why it was left out
+  cargo xtask startup                           where the time of a start goes
   cargo xtask plan --python /usr                say what would be done with Debian's Python
   cargo xtask doctor                            list what is there, what is missing, and the remedy
 

@@ -2,9 +2,10 @@
 
 mod table;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -141,11 +142,11 @@ fn tell_end(status: Option<ExitStatus>, ui: &Ui, limit: u64) {
     }
 }
 
-/// What a launcher wrote on a device: when its process was started is not known.
-fn read(file: &std::path::Path) -> Result<Course> {
+/// What a launcher wrote on a device: when its process was started nobody knows.
+fn read(file: &Path) -> Result<Course> {
     let text =
         fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let course = Course::read(&text, std::time::SystemTime::now());
+    let course = Course::read(&text, None);
     course.with_context(|| format!("{} is no record of a start", file.display()))
 }
 
@@ -154,8 +155,7 @@ impl Outcome {
         let runs = courses.iter().map(|course| course.ready).collect();
         let course = startup::median(courses).context("no start was recorded")?;
         let packages = course.by_package(report::packages(report));
-        let loaded: std::collections::BTreeSet<&str> =
-            course.spans.iter().map(|span| span.module.as_str()).collect();
+        let loaded: BTreeSet<&str> = course.spans.iter().map(|span| span.module.as_str()).collect();
         let kept = report["modules"]["kept"].as_array().map_or(&[][..], Vec::as_slice);
         let idle = kept.iter().filter(|module| {
             // `__main__` is run, not imported.

@@ -85,21 +85,25 @@ pub struct Span {
 }
 
 impl Course {
-    /// Reads what a launcher recorded; `started` is when its process was.
+    /// Reads what a launcher recorded; `started` is when its process was, else time begins with `main`.
     ///
     /// # Errors
     /// It recorded nothing, or something else.
-    pub fn read(text: &str, started: SystemTime) -> Result<Course> {
+    pub fn read(text: &str, started: Option<SystemTime>) -> Result<Course> {
         let mut events = text.lines().map(|line| {
             Event::parse(line).with_context(|| format!("{line:?} is no event of a start"))
         });
         let Some(Event::Begin { unix }) = events.next().transpose()? else {
             bail!("nothing was recorded; a launcher that is locked down does not");
         };
-        let started = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let before = unix.saturating_sub(started.as_nanos() as u64);
-        let mut reader = Reader { before, open: Vec::new(), course: Course::default() };
-        reader.phase("the process: exec, dynamic linker", 0);
+        let started = started.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let before = started.map(|at| unix.saturating_sub(at.as_nanos() as u64));
+        let before_main = before.unwrap_or_default();
+        let mut reader =
+            Reader { before: before_main, open: Vec::new(), course: Course::default() };
+        if before.is_some() {
+            reader.phase("the process: exec, dynamic linker", 0);
+        }
         for event in events {
             reader.take(event?);
         }
@@ -241,7 +245,7 @@ impl Start<'_> {
         for _ in 0..runs {
             let (started, status) = self.once(&file)?;
             let text = fs::read_to_string(&file).unwrap_or_default();
-            courses.push(Course::read(&text, started)?);
+            courses.push(Course::read(&text, Some(started))?);
             last = status;
         }
         Ok((courses, last))
@@ -294,7 +298,7 @@ pub fn median(mut courses: Vec<Course>) -> Option<Course> {
 mod tests {
     use super::*;
 
-    const STARTED: SystemTime = SystemTime::UNIX_EPOCH;
+    const STARTED: Option<SystemTime> = Some(SystemTime::UNIX_EPOCH);
 
     fn course(lines: &[&str]) -> Course {
         Course::read(&format!("begin\t1000\n{}", lines.join("\n")), STARTED).unwrap()
