@@ -145,7 +145,10 @@ fn take_asked(ended: &mut Ended) -> Vec<String> {
     ended.stderr.clear();
     for line in text.split_inclusive('\n') {
         match line.split_once(": pruned module asked for: ") {
-            Some((_, name)) => asked.push(name.trim_end().to_owned()),
+            Some((_, who)) => {
+                let name = who.split(", by ").next().unwrap_or(who);
+                asked.push(name.trim_end().to_owned());
+            }
             None => ended.stderr.extend(line.as_bytes()),
         }
     }

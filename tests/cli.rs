@@ -53,19 +53,84 @@ fn every_verb_has_help() {
     support::xtask().arg("dust").run().exits(2);
 }
 
-#[test]
-fn a_pruned_module_that_the_self_test_asks_for_is_a_warning() {
+/// The smallest application, with a `__main__` of this text.
+fn hello_with(main: &str) -> tempfile::TempDir {
     let project = support::copy_of("hello");
-    let pyproject = project.path().join("pyproject.toml");
-    let text = std::fs::read_to_string(&pyproject).expect("it can be read");
-    let text = text.replace("[\"--exit\", \"0\"]", "[\"--find-panel\"]");
-    std::fs::write(&pyproject, text).expect("it is written");
-    let main = "import sys\nname = '-'.join(['wsgiref']).strip()\ntry:\n    __import__(name)\n\
-                except ImportError:\n    print('no panel')\n";
     std::fs::write(project.path().join("hello/__main__.py"), main).expect("it is written");
+    project
+}
+
+/// Adds to a file.
+fn append(path: &Path, text: &str) {
+    let old = std::fs::read_to_string(path).expect("it can be read");
+    std::fs::write(path, old + text).expect("it is written");
+}
+
+/// Asks for a module by a name that nobody can read, and goes on without it.
+const ASKS: &str = "name = '-'.join(['wsgiref']).strip()\n\
+                    try:\n    __import__(name)\nexcept ImportError:\n    print('no panel')\n";
+
+#[test]
+fn a_pruned_module_that_the_self_test_asks_for_is_an_error_until_it_is_allowed() {
+    let project = hello_with(ASKS);
     let out = project.path().join("image");
+    let error = support::dist(project.path(), &out).run().exits(1).err();
+    for text in [
+        "the self-test asks for modules that were left out:\n  wsgiref, by __main__ (",
+        "keep = [\"wsgiref\"] ships them, and allow-missing = [\"wsgiref\"] says",
+    ] {
+        assert!(error.contains(text), "{text}: {error}");
+    }
+    append(
+        &project.path().join("pyproject.toml"),
+        "[tool.pyrmware.prune]\nallow-missing = [\"wsgiref\"]\n",
+    );
     let image = support::Image::of(&support::dist(project.path(), &out).run().success());
-    let warnings = image.report["warnings"].to_string();
-    assert!(warnings.contains("the pruned module wsgiref was asked for ("), "{warnings}");
-    assert!(warnings.contains("keeps it"), "{warnings}");
+    assert_eq!(image.report["warnings"].to_string(), "[]");
+}
+
+#[test]
+fn what_a_trace_has_seen_ships_and_a_level_ships_nothing_else() {
+    let main = "import sys\nif len(sys.argv) > 5:\n    import hello.modes\nif sys.argv[1:] == ['x']:\n    \
+                __import__('.'.join(['hello', 'seen']))\n";
+    let project = hello_with(main);
+    std::fs::write(project.path().join("hello/seen.py"), "import hello.below\n").expect("written");
+    std::fs::write(project.path().join("hello/below.py"), "").expect("written");
+    let out = project.path().join("image");
+    let xtask = |words: &[&str]| {
+        support::xtask()
+            .args(words)
+            .args(["--message-format", "json", "--project"])
+            .arg(project.path())
+            .arg("--out")
+            .arg(&out)
+    };
+    append(
+        &project.path().join("pyproject.toml"),
+        "[tool.pyrmware.prune]\nlevel = \"traced\"\ndynamic = { \"hello.__main__\" = [] }\n",
+    );
+    let refused = xtask(&["dist"]).run().exits(1).err();
+    assert!(refused.contains("`cargo xtask trace` records one"), "{refused}");
+
+    let traced = support::xtask()
+        .args(["trace", "--message-format", "json", "--project"])
+        .arg(project.path())
+        .arg("--out")
+        .arg(&out)
+        .args(["--", "x"])
+        .run()
+        .success();
+    assert!(support::event(&traced, "trace")["added"].as_u64() > Some(2), "{traced}");
+    let file = project.path().join("pyrmware.trace");
+    let text = std::fs::read_to_string(&file).expect("a trace");
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("hello")).collect();
+    assert_eq!(lines, ["hello", "hello.seen"], "what was left out and asked for is wanted: {text}");
+
+    append(&file, "hello.gone\n");
+    let image = support::Image::of(&xtask(&["dist"]).run().success());
+    let kept = image.report["modules"]["kept"].as_array().expect("a list");
+    let own: Vec<&str> = kept.iter().filter_map(|module| module["name"].as_str()).collect();
+    let own: Vec<&str> = own.into_iter().filter(|name| name.starts_with("hello")).collect();
+    assert_eq!(own, ["hello", "hello.__main__", "hello.below", "hello.seen"]);
+    assert!(image.report["notes"].to_string().contains("hello.gone"), "{}", image.report["notes"]);
 }

@@ -74,7 +74,7 @@ fn a_locked_launcher_takes_no_orders() {
     let image = dist(&folder, &support::project("hello"), "host");
     let alone = image.alone();
     let plain = alone.task().args(["--exit", "3"]).run().exits(3);
-    for name in ["PYRMWARE_PYTHON", "PYRMWARE_CHECK", "PYRMWARE_REPORT_PRUNED"] {
+    for name in ["PYRMWARE_PYTHON", "PYRMWARE_CHECK", "PYRMWARE_REPORT_PRUNED", "PYRMWARE_TRACE"] {
         let ended = alone.task().env(name, "1").args(["--exit", "3"]).run().exits(3);
         assert_eq!((ended.out(), ended.err()), (plain.out(), plain.err()), "{name}");
     }

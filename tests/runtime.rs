@@ -229,7 +229,7 @@ fn a_pruned_module_says_so_and_which_key_keeps_it() {
         "{quiet}"
     );
     let told = import(as_python(&alone).env("PYRMWARE_REPORT_PRUNED", "1"));
-    assert_eq!(told, format!("<4>hello: pruned module asked for: {name}\n{quiet}"));
+    assert_eq!(told, format!("<4>hello: pruned module asked for: {name}, by __main__\n{quiet}"));
     // To one who merely asks it is not there.
     let code = format!("import importlib.util; print(importlib.util.find_spec('{name}'))");
     let ended = as_python(&alone).args(["-c", &code]).run().success();

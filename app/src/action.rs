@@ -30,6 +30,8 @@ pub struct Action {
     pub symbols: Option<PathBuf>,
     /// Where the course of the start is recorded (`PYRMWARE_STARTUP`).
     pub startup: Option<PathBuf>,
+    /// Where the modules that are asked for are written (`PYRMWARE_TRACE`).
+    pub trace: Option<PathBuf>,
 }
 
 /// What Python runs.
@@ -106,6 +108,7 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
         report_pruned: switch("PYRMWARE_REPORT_PRUNED").is_some(),
         symbols,
         startup,
+        trace: switch("PYRMWARE_TRACE").map(PathBuf::from),
     })
 }
 

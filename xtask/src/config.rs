@@ -4,8 +4,10 @@ mod device_side;
 mod python_side;
 mod raw;
 mod source;
+pub mod trace;
 mod workspace;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -128,8 +130,7 @@ pub struct Project {
     /// `[project] dependencies`, PEP 508.
     pub dependencies: Vec<String>,
     /// `[project.scripts]` and `[project.entry-points.GROUP]`: group -> name -> "module:attr".
-    pub entry_points:
-        std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>,
+    pub entry_points: BTreeMap<String, BTreeMap<String, String>>,
     /// What runs as the application.
     pub entry: pyrmware_payload::Entry,
     /// `include`: glob patterns, relative to `dir`, of resources that no package owns.
@@ -138,8 +139,12 @@ pub struct Project {
     pub sdists: Vec<String>,
     /// `[tool.pyrmware.prune]`.
     pub prune: Prune,
+    /// `pyrmware.trace`, beside `pyproject.toml`.
+    pub trace: trace::Trace,
     /// `[tool.pyrmware.verify] command`: arguments of the self-test; none: the launcher is only checked to start.
     pub verify: Option<Vec<String>>,
+    /// `[tool.pyrmware.verify] imports`: whether every module that ships is imported.
+    pub verify_imports: bool,
     /// `[tool.pyrmware.budget]`.
     pub budget: Budget,
 }
@@ -156,10 +161,41 @@ pub struct Budget {
 /// `[tool.pyrmware.prune]`: module names, `name` for one module and its parents, `name.*` for all below too.
 #[derive(Debug, Clone, Default)]
 pub struct Prune {
+    /// How much is left out.
+    pub level: Level,
     /// Always in.
     pub keep: Vec<String>,
     /// Never in.
     pub drop: Vec<String>,
+    /// Left out, asked for, and done without.
+    pub allow_missing: Vec<String>,
+    /// What imports by a computed name may ask for: "module:function", "module:line" or "module" -> modules.
+    pub dynamic: BTreeMap<String, Vec<String>>,
+}
+
+/// `[tool.pyrmware.prune] level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Every import is followed, those for other platforms and versions as well.
+    All,
+    /// Without what the target cannot take: other platforms and versions, self-tests, help.
+    Safe,
+    /// Without features of the standard library, too, that programs on devices hardly use.
+    #[default]
+    Balanced,
+    /// Only what a trace has seen, and what that imports when it is imported.
+    Traced,
+}
+
+impl Level {
+    /// As it is written.
+    pub const NAMES: [(&str, Level); 4] = [
+        ("all", Level::All),
+        ("safe", Level::Safe),
+        ("balanced", Level::Balanced),
+        ("traced", Level::Traced),
+    ];
 }
 
 /// `[package.metadata.pyrmware.device.NAME]`.

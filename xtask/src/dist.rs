@@ -177,8 +177,12 @@ impl<'a> Log<'a> {
     /// # Errors
     /// What the stages have to say.
     pub(crate) fn pack(&mut self, plan: &Plan, graph: Graph) -> Result<Packed> {
-        let found = modules(shipping(&graph.tree));
+        let mut found = modules(shipping(&graph.tree));
+        if let traced @ 1.. = plan.config.project.trace.names.len() {
+            found += &format!(" with a trace of {traced}");
+        }
         let kept = self.stage("prune", "Pruning", found, || prune::run(plan, graph))?;
+        kept.notes.iter().for_each(|note| self.ui.note(note));
         let ships = modules(shipping(&kept.graph.tree));
         let compiled = self.stage("compile", "Compiling", ships, || compile::run(plan, kept))?;
         // Templates and code for other versions did not compile and are out now.

@@ -15,6 +15,7 @@ pub mod run;
 pub mod size;
 pub mod startup;
 pub mod test;
+pub mod trace;
 pub mod ui;
 pub mod what_if;
 pub mod why;
@@ -38,6 +39,7 @@ struct Cli {
 enum Verb {
     Dist(dist::Args),
     Run(run::Args),
+    Trace(trace::Args),
     Plan(plan::Args),
     Why(why::Args),
     WhatIf(what_if::Args),
@@ -77,6 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.verb {
         Verb::Dist(verb) => verb.run(&ui),
         Verb::Run(verb) => verb.run(&ui),
+        Verb::Trace(verb) => verb.run(&ui),
         Verb::Plan(verb) => verb.run(&ui),
         Verb::Why(verb) => verb.run(&ui),
         Verb::WhatIf(verb) => verb.run(&ui),

@@ -57,6 +57,9 @@ pub mod keys {
     pub const TARGET: &str = "target";
     /// `sys.flags.optimize` that the bytecode was compiled with: `0`, `1` or `2`.
     pub const OPTIMIZE: &str = "optimize";
+    /// Who goes on without what was pruned, as a rule of the builder says: lines of a module, a space, and
+    /// the module that asks for it. Nobody is told of that.
+    pub const DONE_WITHOUT: &str = "done-without";
     /// `true` when the launcher's own switches are ignored.
     pub const LOCKED_DOWN: &str = "locked-down";
 }

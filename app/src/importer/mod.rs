@@ -10,10 +10,11 @@ mod extension;
 mod files;
 mod finder;
 pub mod timing;
+pub mod trace;
 
 use std::sync::OnceLock;
 
-use pyrmware_payload::{Fault, Payload};
+use pyrmware_payload::{Fault, Payload, keys};
 
 use crate::log;
 use crate::object::{Obj, Py, function, import};
@@ -59,7 +60,8 @@ pub fn install() -> Py<()> {
     files::install(&native)?;
     extension::install(&native)?;
     let finder = finder::install(&native)?;
-    sys.attr("meta_path")?.insert(0, &finder)
+    sys.attr("meta_path")?.insert(0, &finder)?;
+    trace::install(&native)
 }
 
 /// Second phase: `importlib` is complete; the virtual folder gets its path hook, pruned modules their last finder.
@@ -126,20 +128,28 @@ fn path_hook(args: &[Obj]) -> Py {
     runtime("finder")?.attr("path_hook")?.call(&[first(args)?])
 }
 
+/// The last finder of all: explains what was pruned.
 fn find_pruned(args: &[Obj]) -> Py {
     let name = first(args)?;
-    match name.plain().and_then(|name| source().payload.pruned(name)) {
-        None => Ok(Obj::none()),
-        Some(reason) => {
+    let Some(text) = name.plain() else { return Ok(Obj::none()) };
+    let Some(reason) = source().payload.pruned(text) else {
+        trace::tell(&format!("? {text}"));
+        return Ok(Obj::none());
+    };
+    if source().report_pruned || trace::is_on() {
+        let asker = timing::asker()?;
+        let by = asker.as_ref().and_then(|(by, ..)| by.plain()).unwrap_or("the launcher");
+        let pair = format!("{text} {by}");
+        let known = source().payload.setting(keys::DONE_WITHOUT);
+        if !known.is_ok_and(|lines| lines.lines().any(|line| line == pair)) {
+            trace::tell(&format!("! {pair}"));
             if source().report_pruned {
-                log::line(
-                    log::Priority::Warning,
-                    &format!("pruned module asked for: {}", name.to_str()?),
-                );
+                let text = format!("pruned module asked for: {text}, by {by}");
+                log::line(log::Priority::Warning, &text);
             }
-            runtime("pruned")?.attr("find_spec")?.call(&[name, &Obj::str(reason)?])
         }
     }
+    runtime("pruned")?.attr("find_spec")?.call(&[name, &Obj::str(reason)?])
 }
 
 fn first(args: &[Obj]) -> Py<&Obj> {

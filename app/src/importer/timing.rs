@@ -127,7 +127,7 @@ impl Recorder {
 }
 
 /// Module, function and line of the code that asks for a module: the first frame that is not importlib's.
-fn asker() -> Py<Option<(Obj, Obj, u32)>> {
+pub fn asker() -> Py<Option<(Obj, Obj, u32)>> {
     let mut at = object::frame();
     while let Some(frame) = at {
         let code = frame.attr("f_code")?;

@@ -25,6 +25,9 @@ pub fn run(action: Action) -> i32 {
     if let Some(file) = &action.startup {
         timing::record(file);
     }
+    if let Some(file) = &action.trace {
+        importer::trace::record(file);
+    }
     if let Err(failure) = config::initialize_core(&action) {
         return failure.report();
     }

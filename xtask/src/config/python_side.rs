@@ -9,7 +9,8 @@ use pyrmware_payload::Entry;
 use toml::{Spanned, Value};
 
 use super::source::{Complaint, Source};
-use super::{Budget, Project, Prune, raw};
+use super::trace::Trace;
+use super::{Budget, Level, Project, Prune, raw};
 
 /// Keys of `[package.metadata.pyrmware]`, which are often looked for here.
 const DEVICE_SIDE: [&str; 2] = ["locked-down", "python-app"];
@@ -26,7 +27,9 @@ pub fn load(dir: &Path, root: &Path) -> Result<Project> {
             dir.display()
         );
     }
-    Ok(check(&Source::read(&path, root)?, dir)?)
+    let mut project = check(&Source::read(&path, root)?, dir)?;
+    project.trace = Trace::of(dir)?;
+    Ok(project)
 }
 
 pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
@@ -52,6 +55,8 @@ pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
         include: ours.include.iter().map(|text| pattern(source, text)).collect::<Result<_, _>>()?,
         sdists: ours.sdists.iter().map(|text| package(source, text)).collect::<Result<_, _>>()?,
         prune: prune(source, &ours.prune)?,
+        trace: Trace::default(),
+        verify_imports: ours.verify.imports.unwrap_or(true),
         budget: budget(source, &ours)?,
         verify: ours.verify.command,
     })
@@ -229,7 +234,8 @@ fn is_package_name(text: &str) -> bool {
 }
 
 fn prune(source: &Source, prune: &raw::Prune) -> Result<Prune, Complaint> {
-    for text in prune.keep.iter().chain(&prune.drop) {
+    let answers = prune.dynamic.values().flatten();
+    for text in prune.keep.iter().chain(&prune.drop).chain(&prune.allow_missing).chain(answers) {
         let name = text.get_ref();
         let module = name.strip_suffix(".*").unwrap_or(name);
         if !matches!(Entry::parse(module), Some(Entry::Module(_))) {
@@ -248,7 +254,33 @@ fn prune(source: &Source, prune: &raw::Prune) -> Result<Prune, Complaint> {
             .help("take it out of one of them"));
     }
     let plain = |list: &[Spanned<String>]| list.iter().map(|text| text.get_ref().clone()).collect();
-    Ok(Prune { keep: plain(&prune.keep), drop: plain(&prune.drop) })
+    let site = |(site, answer): (&Spanned<String>, &Vec<Spanned<String>>)| {
+        let module = site.get_ref().split(':').next().unwrap_or_default();
+        match Entry::parse(module) {
+            Some(Entry::Module(_)) => Ok((site.get_ref().clone(), plain(answer))),
+            _ => Err(source.complain(site.span(), "this names no place in a module").help(
+                "accepted: \"module:function\", \"module:Class.method\", \"module:line\", or \"module\" \
+                 for every import by a computed name in it",
+            )),
+        }
+    };
+    Ok(Prune {
+        level: prune.level.as_ref().map_or(Ok(Level::default()), |text| level(source, text))?,
+        keep: plain(&prune.keep),
+        drop: plain(&prune.drop),
+        allow_missing: plain(&prune.allow_missing),
+        dynamic: prune.dynamic.iter().map(site).collect::<Result<_, _>>()?,
+    })
+}
+
+fn level(source: &Source, text: &Spanned<String>) -> Result<Level, Complaint> {
+    let known = Level::NAMES.iter().find(|(name, _)| name == text.get_ref());
+    let names = Level::NAMES.map(|(name, _)| format!("\"{name}\""));
+    known.map(|(_, level)| *level).ok_or_else(|| {
+        source
+            .complain(text.span(), "there is no such level of pruning")
+            .help(format!("accepted: {}", names.join(", ")))
+    })
 }
 
 fn budget(source: &Source, ours: &raw::Pyrmware) -> Result<Budget, Complaint> {

@@ -65,10 +65,15 @@ pub struct Pyrmware {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Prune {
+    pub level: Option<Text>,
     #[serde(default)]
     pub keep: Vec<Text>,
     #[serde(default)]
     pub drop: Vec<Text>,
+    #[serde(default)]
+    pub allow_missing: Vec<Text>,
+    #[serde(default)]
+    pub dynamic: BTreeMap<Text, Vec<Text>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -91,6 +96,7 @@ pub struct Protect {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Verify {
     pub command: Option<Vec<String>>,
+    pub imports: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

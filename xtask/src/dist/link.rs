@@ -6,6 +6,7 @@ pub mod machine;
 mod rustflags;
 pub mod scrub;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,8 @@ pub struct Image {
     pub sha256: String,
     /// What verify saw and the user should know; it ends up in the report.
     pub warnings: Vec<String>,
+    /// Modules that verify could not import -> why.
+    pub import_failures: BTreeMap<String, String>,
 }
 
 /// Builds the launcher and copies it, with what belongs beside it, into the folder `stage`.
@@ -63,8 +66,15 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
     place(&path, &launcher)?;
     let sha256 = Sha256::digest(&launcher).iter().map(|byte| format!("{byte:02x}")).collect();
     let bytes = launcher.len() as u64;
-    let warnings = Vec::new();
-    Ok(Image { packed, stage: stage.to_owned(), launcher: path, bytes, sha256, warnings })
+    Ok(Image {
+        packed,
+        stage: stage.to_owned(),
+        launcher: path,
+        bytes,
+        sha256,
+        warnings: Vec::new(),
+        import_failures: BTreeMap::new(),
+    })
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {

@@ -22,6 +22,7 @@ use super::compile::OPTIMIZE;
 use super::link::machine;
 use super::link::scrub::{self, Forbidden};
 use super::protect::Sealed;
+use super::prune::Kept;
 use super::resolve::Plan;
 use crate::config::Extensions;
 
@@ -66,7 +67,7 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
         parts.record(path, record)?;
     }
     let Parts { writer, mut manifest, sidecars, symbols, .. } = parts;
-    manifest.settings = settings(plan);
+    manifest.settings = settings(plan, &sealed.compiled.kept);
     manifest.pruned = pruned(&sealed.compiled.kept.dropped);
     let zip = writer.finish(&manifest).context("packing the payload")?;
     let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -212,8 +213,11 @@ pub fn shared_object(bytes: &[u8], folders: &[Forbidden]) -> Vec<u8> {
     out
 }
 
-fn settings(plan: &Plan) -> BTreeMap<String, String> {
+fn settings(plan: &Plan, kept: &Kept) -> BTreeMap<String, String> {
     let project = &plan.config.project;
+    let pairs = kept.done_without();
+    let lines: Vec<String> = pairs.map(|(module, asker)| format!("{module} {asker}")).collect();
+    let done_without = lines.join("\n");
     let (major, minor) = plan.interpreter.version;
     BTreeMap::from(
         [
@@ -225,6 +229,7 @@ fn settings(plan: &Plan) -> BTreeMap<String, String> {
             (keys::TARGET, plan.target.clone()),
             (keys::OPTIMIZE, OPTIMIZE.to_string()),
             (keys::LOCKED_DOWN, plan.config.device.locked_down.to_string()),
+            (keys::DONE_WITHOUT, done_without),
         ]
         .map(|(key, value)| (key.to_owned(), value)),
     )

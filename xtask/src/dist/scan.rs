@@ -19,10 +19,11 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::collect::{Kind, Module, Origin, Tree, elf, names};
 use super::resolve::Plan;
+use crate::config::Level;
 
 /// The import graph over the tree.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +32,8 @@ pub struct Graph {
     pub tree: Tree,
     /// Importer -> what it imports. Targets are names in the tree; parents of a target are implied.
     pub edges: BTreeMap<String, Vec<Edge>>,
+    /// Importer -> imports that a rule says not to follow.
+    pub cuts: BTreeMap<String, Vec<Cut>>,
     /// Imports whose target is not in the tree: importer -> names. Most are optional dependencies.
     pub missing: BTreeMap<String, Vec<String>>,
     /// Calls that import by a computed name, not resolved: importer -> lines. The standard library's are covered by rules.
@@ -52,6 +55,15 @@ pub struct Edge {
     pub kind: EdgeKind,
     /// 1-based line in the importer's source; 0 where there is none (extension modules, rules).
     pub line: u32,
+}
+
+/// An import that is not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// The import.
+    pub edge: Edge,
+    /// The rule's reason, one clause.
+    pub reason: String,
 }
 
 /// How a module asks for another.
@@ -105,17 +117,20 @@ impl EdgeKind {
 /// Reads every module that something leads to and resolves what it asks for.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// A file that cannot be read, a cut of an import that runs with its module.
 pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
     let version = plan.interpreter.version;
-    let rules = rules::Rules::read(version)?;
+    let level = plan.config.project.prune.level;
+    let rules = rules::Rules::read(version, level)?;
+    // At `all`, other platforms and versions are followed as well.
+    let dialect = (level > Level::All).then_some(version);
     let mut graph = Graph { roots: rules.roots(&tree), ..Graph::default() };
     let resolver = resolve::Resolver::new(&tree, &rules);
 
     let mut wave = starts(plan, &tree, &graph.roots);
     let mut facts: BTreeMap<String, Facts> = BTreeMap::new();
     while !wave.is_empty() {
-        let read = read_all(&tree, &wave, &resolver, version)?;
+        let read = read_all(&tree, &wave, &resolver, version, dialect)?;
         let mut next = BTreeSet::new();
         for name in read.keys() {
             next.extend(names::parents(name).map(str::to_owned));
@@ -124,6 +139,7 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
             let resolved = resolver.resolve(name, found);
             next.extend(resolved.edges.iter().map(|edge| edge.to.clone()));
             resolved.store(name, &mut graph);
+            check_cuts(name, graph.cuts.get(name).map_or(&[], Vec::as_slice))?;
         }
         facts.extend(read);
         if next.iter().all(|name| facts.contains_key(name)) {
@@ -147,15 +163,30 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
     Ok(graph)
 }
 
+/// Refuses a cut that would keep its module from being imported.
+fn check_cuts(importer: &str, cuts: &[Cut]) -> Result<()> {
+    match cuts.iter().find(|cut| cut.edge.kind == EdgeKind::TopLevel) {
+        None => Ok(()),
+        Some(Cut { edge, reason }) => bail!(
+            "scan/rules.toml: the cut {reason:?} would take {} from {importer}, which imports it at its \
+             top, line {}; level = \"all\" in [tool.pyrmware.prune] does without cuts",
+            edge.to,
+            edge.line
+        ),
+    }
+}
+
 /// What is read first: the application, the entry if a dependency has it, and what stays in any case.
 fn starts(plan: &Plan, tree: &Tree, roots: &BTreeMap<String, String>) -> BTreeSet<String> {
     let project = &plan.config.project;
     let entry = project.entry.module();
+    let traced: BTreeSet<&str> = project.trace.names.iter().map(String::as_str).collect();
     let is_start = |name: &str, module: &Module| {
         module.origin == Origin::Application
             || name == entry
             || name.strip_suffix(".__main__") == Some(entry)
             || roots.contains_key(name)
+            || traced.contains(name)
             || project.prune.keep.iter().any(|pattern| names::fits(pattern, name))
     };
     let modules = tree.modules.iter().filter(|(name, module)| is_start(name, module));
@@ -176,6 +207,7 @@ fn read_all(
     names: &BTreeSet<String>,
     resolver: &resolve::Resolver<'_>,
     version: (u8, u8),
+    dialect: Option<(u8, u8)>,
 ) -> Result<BTreeMap<String, Facts>> {
     let names: Vec<(&String, &Module)> =
         names.iter().filter_map(|name| tree.modules.get_key_value(name)).collect();
@@ -183,7 +215,7 @@ fn read_all(
     let results = Mutex::new(BTreeMap::new());
     let work = || {
         while let Some((name, module)) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let facts = read_one(name, module, resolver, version)
+            let facts = read_one(name, module, resolver, version, dialect)
                 .with_context(|| format!("cannot read module {name} of {}", module.origin));
             results.lock().unwrap_or_else(|e| e.into_inner()).insert((*name).clone(), facts);
         }
@@ -208,6 +240,7 @@ fn read_one(
     module: &Module,
     resolver: &resolve::Resolver<'_>,
     version: (u8, u8),
+    dialect: Option<(u8, u8)>,
 ) -> Result<Facts> {
     let Some(file) = &module.file else { return Ok(Facts::None) };
     let bytes = read_file(file)?;
@@ -215,10 +248,7 @@ fn read_one(
         Kind::Source | Kind::Interpreter => {
             let main = module.origin != Origin::Stdlib;
             let names = resolver.names();
-            Facts::Source(source::read(
-                &bytes,
-                source::Dialect { version: Some(version), main, names },
-            ))
+            Facts::Source(source::read(&bytes, source::Dialect { version: dialect, main, names }))
         }
         // What the standard library's own ask for is known: rules.toml has it.
         Kind::Extension if module.origin == Origin::Stdlib => Facts::None,

@@ -51,7 +51,8 @@ impl Fixture {
     /// `[tool.pyrmware.prune]`.
     pub fn prune(mut self, keep: &[&str], drop: &[&str]) -> Fixture {
         let own = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-        self.plan.config.project.prune = Prune { keep: own(keep), drop: own(drop) };
+        self.plan.config.project.prune =
+            Prune { keep: own(keep), drop: own(drop), ..Prune::default() };
         self
     }
 
@@ -84,7 +85,9 @@ fn plan(root: &Path, entry: &str) -> Plan {
         include: Vec::new(),
         sdists: Vec::new(),
         prune: Prune::default(),
+        trace: Default::default(),
         verify: None,
+        verify_imports: true,
         budget: Budget::default(),
     };
     let device = Device {

@@ -10,7 +10,7 @@ use crate::dist::collect::names::is_within;
 /// entry point, `keep` or the interpreter itself brings in is not there.
 pub fn from_entry(project: &Project, graph: &Graph) -> BTreeMap<String, Option<(String, Edge)>> {
     let dropped = reach::dropped_by_key(&project.prune, &graph.tree);
-    reach::reach_from(reach::entry_modules(project), graph, &dropped)
+    reach::reach_from(project, reach::entry_modules(project), graph, &dropped)
 }
 
 /// What would leave with these modules and all below them, them included: what nothing else leads to.
@@ -69,7 +69,7 @@ mod tests {
             let project = Fixture::new("m0", &[]).plan.config.project;
             let graph = graph(&imports);
             let reason = reach::reach(&project, &graph, &BTreeSet::new());
-            let kept = Kept { graph, reason, dropped: BTreeMap::new() };
+            let kept = Kept { graph, reason, ..Kept::default() };
             let mut other = DiGraph::<(), ()>::new();
             let nodes: Vec<_> = (0..MODULES).map(|_| other.add_node(())).collect();
             for (from, to) in &imports {

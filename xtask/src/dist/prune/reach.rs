@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use pyrmware_payload::Entry;
 
 use super::{Edge, Graph};
-use crate::config::{Project, Prune};
+use crate::config::{Level, Project, Prune};
 use crate::dist::collect::names::{fits, hint, is_within, parents};
 use crate::dist::collect::{Origin, Tree};
 use crate::dist::scan::EdgeKind;
@@ -62,22 +62,33 @@ fn seeds(project: &Project, graph: &Graph) -> Vec<String> {
     seeds.extend(graph.roots.keys().cloned());
     let kept = |name: &&String| project.prune.keep.iter().any(|pattern| fits(pattern, name));
     seeds.extend(graph.tree.modules.keys().filter(kept).cloned());
+    seeds.extend(project.trace.names.iter().cloned());
     seeds
 }
 
-/// Breadth first from the seeds over every edge but those for type checkers.
+/// Breadth first from the seeds over every edge but those for type checkers; where only what was traced
+/// ships, over those that run with their module.
 pub fn reach(project: &Project, graph: &Graph, dropped: &BTreeSet<String>) -> Reached {
-    reach_from(seeds(project, graph), graph, dropped)
+    reach_from(project, seeds(project, graph), graph, dropped)
 }
 
 /// As [`reach`], from these modules.
-pub fn reach_from(seeds: Vec<String>, graph: &Graph, dropped: &BTreeSet<String>) -> Reached {
+pub fn reach_from(
+    project: &Project,
+    seeds: Vec<String>,
+    graph: &Graph,
+    dropped: &BTreeSet<String>,
+) -> Reached {
     let mut walk = Walk { graph, dropped, reached: BTreeMap::new(), queue: VecDeque::new() };
     for seed in seeds {
         walk.visit(&seed, None);
     }
-    let follows = |edge: &Edge| edge.kind != EdgeKind::TypeChecking;
-    walk.run(&follows);
+    let traced = project.prune.level == Level::Traced;
+    walk.run(&|edge| match edge.kind {
+        EdgeKind::TypeChecking => false,
+        EdgeKind::TopLevel | EdgeKind::Rule => true,
+        _ => !traced,
+    });
     walk.reached
 }
 

@@ -20,6 +20,7 @@ pub fn only_kept(mut graph: Graph, reached: &Reached) -> Graph {
         .collect();
     graph.tree.modules.retain(|name, module| module.kind == Kind::Interpreter || kept(name));
     graph.edges.retain(|name, _| kept(name));
+    graph.cuts.retain(|name, _| kept(name));
     graph.missing.retain(|name, _| kept(name));
     graph.dynamic.retain(|name, _| kept(name));
     graph.metadata.retain(|name, _| kept(name));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Level;
 use crate::dist::collect::fixture::{Fixture, elf};
 use crate::dist::{collect, scan};
 
@@ -162,4 +163,87 @@ fn a_kept_library_that_cannot_be_loaded_is_refused() {
         "used.libs/libx.so of used cannot be loaded on the device: it is built for aarch64, the \
          launcher for x86-64; drop it with [tool.pyrmware.prune] drop, or install used for the target"
     );
+}
+
+#[test]
+fn a_level_says_which_imports_are_followed() {
+    let files = [
+        ("app/app.py", "import shutil, warnings"),
+        (
+            "lib/shutil.py",
+            "import sys\nif sys.platform == 'win32':\n    import nt\ndef make():\n    import tarfile",
+        ),
+        (
+            "lib/warnings.py",
+            "def show():\n    try:\n        import tracemalloc\n    except ImportError:\n        pass",
+        ),
+        ("lib/nt.py", ""),
+        ("lib/tarfile.py", ""),
+        ("lib/tracemalloc.py", ""),
+    ];
+    let at = |level| {
+        let mut fixture = Fixture::new("app", &files);
+        fixture.plan.config.project.prune.level = level;
+        kept(&fixture)
+    };
+    let all = ["app", "nt", "shutil", "tarfile", "tracemalloc", "warnings"];
+    assert_eq!(names(&at(Level::All)), all);
+    assert_eq!(names(&at(Level::Safe)), ["app", "shutil", "tracemalloc", "warnings"]);
+    let balanced = at(Level::Balanced);
+    assert_eq!(names(&balanced), ["app", "shutil", "warnings"]);
+    assert_eq!(
+        balanced.dropped["tarfile"],
+        "not followed from shutil: only when make_archive or unpack_archive is named"
+    );
+}
+
+#[test]
+fn what_is_named_brings_back_what_a_cut_takes() {
+    let shutil = ("lib/shutil.py", "def make():\n    import tarfile");
+    let files = |app| [("app/app.py", app), shutil, ("lib/tarfile.py", "")];
+    for app in [
+        "import shutil\nshutil.make_archive(a, b)",
+        "from shutil import make_archive",
+        "import shutil\ndef f():\n    import tarfile",
+        "import shutil\nuse('shutil.make_archive')",
+    ] {
+        assert_eq!(
+            names(&kept(&Fixture::new("app", &files(app)))),
+            ["app", "shutil", "tarfile"],
+            "{app}"
+        );
+    }
+    assert_eq!(names(&kept(&Fixture::new("app", &files("import shutil")))), ["app", "shutil"]);
+}
+
+#[test]
+fn a_cut_of_an_import_that_runs_with_its_module_is_refused() {
+    let files = [
+        ("app/app.py", "import shutil"),
+        ("lib/shutil.py", "\nimport tarfile"),
+        ("lib/tarfile.py", ""),
+    ];
+    let fixture = Fixture::new("app", &files);
+    let error = scan::run(&fixture.plan, collect::run(&fixture.plan).unwrap()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "scan/rules.toml: the cut \"only when make_archive or unpack_archive is named\" would take \
+         tarfile from shutil, which imports it at its top, line 2; level = \"all\" in \
+         [tool.pyrmware.prune] does without cuts"
+    );
+}
+
+#[test]
+fn the_imports_of_a_dependency_are_cut_by_its_name_only() {
+    let files = |folder: &str| {
+        let own = "if x:\n    from . import _pslinux\nelse:\n    from . import _psbsd";
+        let fixture = Fixture::new("app", &[("app/app.py", "import psutil")]);
+        fixture.write(&format!("{folder}/psutil/__init__.py"), own.as_bytes());
+        fixture.write(&format!("{folder}/psutil/_pslinux.py"), b"");
+        fixture.write(&format!("{folder}/psutil/_psbsd.py"), b"");
+        fixture
+    };
+    let all = ["app", "psutil", "psutil._psbsd", "psutil._pslinux"];
+    assert_eq!(names(&kept(&files("app"))), all);
+    assert_eq!(names(&kept(&files("site"))), ["app", "psutil", "psutil._pslinux"]);
 }

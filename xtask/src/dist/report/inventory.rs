@@ -156,7 +156,12 @@ fn module_item(name: &str, module: &Module, bytes: u64, kept: &Kept, app: &str) 
         Some(Some((importer, edge))) => (reached(importer, edge), Some(importer.clone())),
         Some(None) => {
             let root = kept.graph.roots.get(name).cloned();
-            (root.unwrap_or_else(|| "where it starts".into()), None)
+            let traced = || kept.order.iter().any(|seen| seen == name);
+            let reason = root.unwrap_or_else(|| match traced() {
+                true => "a trace has seen it".into(),
+                false => "where it starts".into(),
+            });
+            (reason, None)
         }
         None => ("it belongs to what is in".into(), None),
     };

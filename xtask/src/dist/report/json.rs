@@ -47,6 +47,9 @@ pub struct Report<'a> {
     missing_imports: BTreeMap<&'a str, Vec<&'a str>>,
     stages: Vec<Stage>,
     notes: Vec<&'a str>,
+    /// Modules that ship and could not be imported on the machine that builds -> why. Most could not on
+    /// stock Python either.
+    import_failures: &'a BTreeMap<String, String>,
     warnings: &'a [String],
 }
 
@@ -98,8 +101,13 @@ impl<'a> Report<'a> {
         let shipped =
             |found: &'a Distribution| Shipped { name: &found.name, version: &found.version };
         let dropped = kept.dropped.iter().map(|(name, reason)| Dropped { name, reason });
-        let notes =
-            plan.notes.iter().chain(&tree.notes).map(String::as_str).filter(|n| portable(n));
+        let notes = plan
+            .notes
+            .iter()
+            .chain(&tree.notes)
+            .chain(&kept.notes)
+            .map(String::as_str)
+            .filter(|n| portable(n));
         Report {
             app: &project.name,
             version: &project.version,
@@ -127,6 +135,7 @@ impl<'a> Report<'a> {
             missing_imports: missing(&kept.graph.missing),
             stages: stages(record),
             notes: notes.collect(),
+            import_failures: &image.import_failures,
             warnings: &image.warnings,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::binary::Index;
 use super::codecs::Codecs;
 use super::rules::Rules;
-use super::{Edge, EdgeKind, Facts, Graph, source};
+use super::{Cut, Edge, EdgeKind, Facts, Graph, source};
 use crate::dist::collect::names::{is_dotted, is_within, normalise, wildcard};
 use crate::dist::collect::{Origin, Tree};
 
@@ -35,6 +35,7 @@ pub struct Resolver<'a> {
 #[derive(Debug, Default)]
 pub struct Resolved {
     pub edges: Vec<Edge>,
+    cuts: Vec<Cut>,
     missing: BTreeSet<String>,
     metadata: BTreeSet<String>,
     dynamic: Vec<u32>,
@@ -45,6 +46,9 @@ impl Resolved {
     /// Adds it to the graph under its module's name.
     pub fn store(self, name: &str, graph: &mut Graph) {
         graph.edges.insert(name.to_owned(), self.edges);
+        if !self.cuts.is_empty() {
+            graph.cuts.insert(name.to_owned(), self.cuts);
+        }
         if !self.missing.is_empty() {
             graph.missing.insert(name.to_owned(), self.missing.into_iter().collect());
         }
@@ -128,11 +132,15 @@ impl<'a> Resolver<'a> {
             }
             Facts::None => {}
         }
-        let cut = |to: &str| self.is_stdlib(name) && self.rules.cuts(name, to, self.tree);
-        found.edges.retain(|edge| edge.to != name && !cut(&edge.to));
         for to in self.rules.edges(name, self.tree) {
             found.edges.push(Edge { to, kind: EdgeKind::Rule, line: 0 });
         }
+        let cuts = &mut found.cuts;
+        found.edges.retain(|edge| {
+            let cut = self.rules.cut(name, &edge.to, self.tree);
+            cuts.extend(cut.map(|rule| Cut { edge: edge.clone(), reason: rule.reason.clone() }));
+            edge.to != name && cut.is_none() && !self.rules.gives(&edge.to)
+        });
         found
     }
 
@@ -276,6 +284,8 @@ impl<'a> Resolver<'a> {
                 for (template, line) in &source.templates {
                     let direct = source.dynamic.contains(line);
                     let targets = self.fitting(name, template, direct);
+                    let targets =
+                        targets.filter(|to| self.rules.cut(name, to, self.tree).is_none());
                     found.extend(targets.map(|to| Edge {
                         to: to.clone(),
                         kind: EdgeKind::String,

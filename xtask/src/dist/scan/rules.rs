@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use crate::config::Level;
 use crate::dist::collect::names::{is_within, wildcard};
 use crate::dist::collect::{Origin, Tree};
 
@@ -14,6 +15,7 @@ pub struct Rules {
     roots: Vec<Rule>,
     edges: Vec<Rule>,
     mentions: Vec<Rule>,
+    given: Vec<Rule>,
     cuts: Vec<Rule>,
 }
 
@@ -23,13 +25,14 @@ struct Table {
     root: Vec<Rule>,
     edge: Vec<Rule>,
     mention: Vec<Rule>,
+    given: Vec<Rule>,
     cut: Vec<Rule>,
 }
 
 /// One entry of the table. Names may hold `*`, which also stands for dots.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rule {
+pub struct Rule {
     /// The importers; none for roots. A mention counts in the standard library's modules only if they are named here.
     #[serde(default)]
     from: Vec<String>,
@@ -40,13 +43,24 @@ struct Rule {
     /// Targets that `to` would take in.
     #[serde(default)]
     except: Vec<String>,
+    /// Modules that a mention or a cut is not about.
+    #[serde(default)]
+    besides: Vec<String>,
+    /// The first level at which a cut holds: `safe` or `balanced`.
+    level: Option<Level>,
+    /// The distribution whose imports a cut is about; none: the standard library.
+    distribution: Option<String>,
     /// A module that must be there for a cut to hold.
     when: Option<String>,
+    /// Modules of which none may be there for a cut to hold.
+    #[serde(default)]
+    unless: Vec<String>,
     /// First version, "3.11".
     since: Option<String>,
     /// First version that is without, "3.13".
     until: Option<String>,
-    reason: String,
+    /// Why, one clause.
+    pub reason: String,
 }
 
 impl Rule {
@@ -64,9 +78,22 @@ impl Rule {
         self.from.iter().any(|pattern| wildcard(pattern.as_bytes(), from.as_bytes()))
     }
 
+    fn passes_over(&self, from: &str) -> bool {
+        self.besides.iter().any(|pattern| wildcard(pattern.as_bytes(), from.as_bytes()))
+    }
+
     fn reaches(&self, to: &str) -> bool {
         let fits = |pattern: &String| wildcard(pattern.as_bytes(), to.as_bytes());
         self.to.iter().any(fits) && !self.except.iter().any(fits)
+    }
+
+    /// Whether a cut is about the imports of modules from there.
+    fn is_about(&self, origin: &Origin) -> bool {
+        match (&self.distribution, origin) {
+            (None, Origin::Stdlib) => true,
+            (Some(distribution), Origin::Dependency(name)) => distribution == name,
+            _ => false,
+        }
     }
 
     fn targets<'t>(&'t self, tree: &'t Tree) -> impl Iterator<Item = &'t String> {
@@ -75,11 +102,11 @@ impl Rule {
 }
 
 impl Rules {
-    /// The rules for one version of Python.
+    /// The rules for one version of Python, with the cuts of one level.
     ///
     /// # Errors
     /// A mistake in the table.
-    pub fn read(version: (u8, u8)) -> Result<Rules> {
+    pub fn read(version: (u8, u8), level: Level) -> Result<Rules> {
         let table: Table = toml::from_str(include_str!("rules.toml")).context("scan/rules.toml")?;
         let select = |rules: Vec<Rule>| -> Result<Vec<Rule>> {
             let mut selected = Vec::new();
@@ -97,7 +124,11 @@ impl Rules {
             roots: select(table.root)?,
             edges: select(table.edge)?,
             mentions: select(table.mention)?,
-            cuts: select(table.cut)?,
+            given: select(table.given)?,
+            cuts: select(table.cut)?
+                .into_iter()
+                .filter(|rule| rule.level.is_some_and(|first| first <= level))
+                .collect(),
         })
     }
 
@@ -127,22 +158,39 @@ impl Rules {
     pub fn mentioned(&self, from: &str, name: &str, tree: &Tree) -> Vec<String> {
         let stdlib = tree.modules.get(from).is_some_and(|module| module.origin == Origin::Stdlib);
         let rules = self.mentions.iter().filter(|rule| rule.names.contains(name));
-        let rules = rules.filter(|rule| !stdlib || rule.leaves(from));
+        let rules = rules.filter(|rule| (!stdlib || rule.leaves(from)) && !rule.passes_over(from));
         rules.flat_map(|rule| rule.targets(tree)).cloned().collect()
     }
 
-    /// Whether an import in the standard library is not to be followed.
-    pub fn cuts(&self, from: &str, to: &str, tree: &Tree) -> bool {
-        let there =
-            |rule: &Rule| rule.when.as_ref().is_none_or(|name| tree.modules.contains_key(name));
-        let same = |pattern: &String| {
-            // A package that is cut off as a whole still uses itself.
-            let package = pattern.trim_end_matches(".*");
-            !pattern.contains('.') && is_within(from, package)
-        };
-        self.cuts.iter().any(|rule| {
-            rule.leaves(from) && rule.reaches(to) && !rule.to.iter().any(same) && there(rule)
+    /// Whether an import of a module always finds what the interpreter has.
+    pub fn gives(&self, to: &str) -> bool {
+        self.given.iter().any(|rule| rule.reaches(to))
+    }
+
+    /// The rule by which an import is not to be followed.
+    pub fn cut(&self, from: &str, to: &str, tree: &Tree) -> Option<&Rule> {
+        let origin = &tree.modules.get(from)?.origin;
+        let there = |name: &String| tree.modules.contains_key(name);
+        // A package that is cut off as a whole still uses itself.
+        let same = |pattern: &String| is_within(from, pattern.trim_end_matches(".*"));
+        self.cuts.iter().find(|rule| {
+            rule.is_about(origin)
+                && rule.leaves(from)
+                && !rule.passes_over(from)
+                && rule.reaches(to)
+                && !rule.to.iter().any(same)
+                && rule.when.as_ref().is_none_or(there)
+                && !rule.unless.iter().any(there)
         })
+    }
+}
+
+#[cfg(test)]
+impl Rules {
+    /// The reasons of the cuts of the standard library.
+    pub fn reasons(&self) -> Vec<String> {
+        let cuts = self.cuts.iter().filter(|rule| rule.distribution.is_none());
+        cuts.map(|rule| rule.reason.clone()).collect()
     }
 }
 
@@ -152,15 +200,21 @@ mod tests {
 
     #[test]
     fn the_table_is_valid_and_every_rule_has_a_reason() {
+        let table: Table = toml::from_str(include_str!("rules.toml")).unwrap();
+        let first = |rule: &Rule| matches!(rule.level, Some(Level::Safe | Level::Balanced));
+        assert!(table.cut.iter().all(first), "a cut needs a level");
         for minor in 10..=14 {
-            let rules = Rules::read((3, minor)).unwrap();
-            let named = rules.roots.iter().chain(&rules.mentions);
+            let rules = Rules::read((3, minor), Level::Balanced).unwrap();
+            let named = rules.roots.iter().chain(&rules.mentions).chain(&rules.given);
             for rule in named.clone().chain(&rules.edges).chain(&rules.cuts) {
                 assert!(!rule.reason.is_empty() && !rule.to.is_empty(), "{rule:?}");
             }
             assert!(rules.roots.iter().all(|rule| rule.from.is_empty()));
             assert!(rules.edges.iter().chain(&rules.cuts).all(|rule| !rule.from.is_empty()));
             assert!(rules.mentions.iter().all(|rule| !rule.names.is_empty()));
+            let safe = Rules::read((3, minor), Level::Safe).unwrap().cuts.len();
+            assert!(0 < safe && safe < rules.cuts.len());
+            assert_eq!(Rules::read((3, minor), Level::All).unwrap().cuts.len(), 0);
         }
     }
 

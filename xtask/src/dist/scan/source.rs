@@ -233,7 +233,8 @@ impl Reader<'_> {
     }
 
     fn string(&mut self, text: &str, at: TextSize) {
-        self.mention(text);
+        // "ZIP_LZMA", "logging.handlers.SMTPHandler", "acme.tools:getnode"
+        self.mention(text.rsplit(['.', ':']).next().unwrap_or(text));
         let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
         if text.is_empty() || text.len() > LONGEST_NAME {
         } else if text.chars().all(name) {
@@ -277,7 +278,12 @@ impl<'a> Visitor<'a> for Reader<'_> {
                 let module = import.module.as_ref().map_or("", |module| module.id.as_str());
                 let names: Vec<String> =
                     import.names.iter().map(|alias| alias.name.id.to_string()).collect();
-                names.iter().for_each(|name| self.mention(name));
+                for name in &names {
+                    match name.as_str() {
+                        "*" => self.mention(&format!("{module}.*")),
+                        name => self.mention(name),
+                    }
+                }
                 self.import(module, names, import.level, import.range.start());
             }
             Stmt::FunctionDef(function) => {
