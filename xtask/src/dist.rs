@@ -203,16 +203,16 @@ impl<'a> Log<'a> {
         self.stage("link", "Linking", what, link).map(|image| image.bytes)
     }
 
-    /// How the launcher starts, where there is a budget for that.
+    /// How the launcher starts: measured where there is a budget for that, else as verify has seen it.
     ///
     /// # Errors
     /// It does not start, or takes longer than it may.
     fn start(&mut self, plan: &Plan, image: &Image) -> Result<Option<Course>> {
         let project = &plan.config.project;
         let (Some(command), Some(_)) = (&project.verify, project.budget.startup) else {
-            return Ok(None);
+            return Ok(image.startup.clone());
         };
-        if !verify::runs_here(&plan.target) || plan.config.device.locked_down {
+        if image.startup.is_none() {
             let why =
                 "a launcher that is locked down, or for another machine, cannot be measured here";
             self.ui

@@ -122,10 +122,8 @@ impl Summary {
         let sizes = Sizes::of(packed)?;
         let project = &plan.config.project;
         let kept = &packed.sealed.compiled.kept;
-        let exclusive = |names: &[&str]| {
-            let names = ask::exclusive(project, kept, names);
-            sizes.of_modules(&names).bytes
-        };
+        let exclusive = ask::Exclusive::new(project, kept);
+        let exclusive = |names: &[&str]| sizes.of_modules(&exclusive.of(names)).bytes;
         let row = |package: Package| Row { package, exclusive: None };
         let mut packages: BTreeMap<String, Row> =
             sizes.packages(&project.name).into_iter().map(|(name, p)| (name, row(p))).collect();

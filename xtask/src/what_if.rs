@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::config::{Config, Flags};
 use crate::dist::Log;
-use crate::dist::collect::names::{fits, hint};
+use crate::dist::collect::names::{fits, hint, is_within};
 use crate::dist::collect::{Kind, Tree};
 use crate::dist::pack::Packed;
 use crate::dist::prune::ask;
@@ -57,10 +57,11 @@ impl Args {
         // What `keep` names may be read for the first time.
         let other_graph = log.scan(&other, tree)?;
         let packed = log.pack(&plan, graph)?;
-        let difference = match ask::refusal(&other.config.project, &other_graph) {
+        let mut difference = match ask::refusal(&other.config.project, &other_graph) {
             Some(chain) => self.refused(chain, &plan, &packed)?,
             None => Difference::between(&packed, &log.pack(&other, other_graph)?)?,
         };
+        difference.breaks.extend(self.traced(&plan));
         let shown = if ui.is_verbose() { usize::MAX } else { SHOWN };
         ui.result(Human { difference: &difference, shown }, difference.event())?;
         Ok(ExitCode::SUCCESS)
@@ -90,13 +91,24 @@ impl Args {
         other
     }
 
+    /// What the trace has seen and would be left out.
+    fn traced(&self, plan: &Plan) -> impl Iterator<Item = String> {
+        let dropped = |name: &&String| {
+            let package =
+                |pattern: &'_ str| pattern.strip_suffix(".*").unwrap_or(pattern).to_owned();
+            self.drop.iter().any(|pattern| is_within(name, &package(pattern)))
+        };
+        let names = plan.config.project.trace.names.iter().filter(dropped);
+        names.map(|name| format!("traced: the application was seen to import {name}"))
+    }
+
     /// Where dist would refuse: what would leave, all the same.
     fn refused(&self, chain: String, plan: &Plan, packed: &Packed) -> Result<Difference> {
         let sizes = Sizes::of(packed)?;
         let kept = &packed.sealed.compiled.kept;
         let names: Vec<&str> =
             self.drop.iter().map(|name| name.strip_suffix(".*").unwrap_or(name)).collect();
-        let gone = ask::exclusive(&plan.config.project, kept, &names);
+        let gone = ask::Exclusive::new(&plan.config.project, kept).of(&names);
         let ships = shipping(&kept.graph.tree);
         let removed: BTreeSet<String> = gone.intersection(&ships).cloned().collect();
         let size = sizes.of_modules(&removed);

@@ -1,6 +1,6 @@
 //! `cargo xtask why MODULE`: what brings a module in, or why it was left out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 
@@ -10,11 +10,11 @@ use serde_json::json;
 
 use crate::config::{Config, Flags, Project};
 use crate::dist::Log;
-use crate::dist::collect::names::{fits, hint, is_within};
+use crate::dist::collect::names::hint;
 use crate::dist::collect::{Kind, Tree};
 use crate::dist::prune::{Kept, ask};
 use crate::dist::report::sizes::{Size, Sizes};
-use crate::dist::scan::{EdgeKind, Graph};
+use crate::dist::scan::{Edge, EdgeKind, Graph};
 use crate::ui::{self, Ui};
 
 /// What is said of the entry.
@@ -89,6 +89,8 @@ struct Answer {
     module: String,
     #[serde(flatten)]
     state: State,
+    /// Whether the trace has it; none: there is no trace.
+    traced: Option<bool>,
     /// Everything that asks for it, in the launcher or not.
     importers: Vec<Importer>,
 }
@@ -129,6 +131,8 @@ struct Importer {
     step: Step,
     /// Whether the importer ships.
     kept: bool,
+    /// The rule by which this import is not followed.
+    cut: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,28 +153,29 @@ impl Answer {
                 State::Dropped { dropped: dropped.cloned().unwrap_or_else(|| "left out".into()) }
             }
         };
-        Answer { module: name.to_owned(), state, importers: importers(name, graph, kept) }
+        let traced = &project.trace.names;
+        let traced = (!traced.is_empty()).then(|| traced.iter().any(|traced| traced == name));
+        Answer { module: name.to_owned(), state, traced, importers: importers(name, graph, kept) }
     }
 }
 
 impl State {
     fn kept(name: &str, project: &Project, kept: &Kept, sizes: &Sizes) -> State {
-        // From the entry if it leads there; else from whatever else does.
-        let from_entry = ask::from_entry(project, &kept.graph);
-        let entry = from_entry.contains_key(name) && !kept.graph.roots.contains_key(name);
-        let reached = if entry { &from_entry } else { &kept.reason };
+        let ways = ask::ways(project, kept);
         let mut path = Vec::new();
         let mut at = name;
-        while let Some(Some((importer, edge))) = reached.get(at) {
+        let root = kept.graph.roots.contains_key(name);
+        while let Some(Some((importer, edge))) = ways.get(at).filter(|_| !root) {
             path.push(Step { module: importer.clone(), line: edge.line, kind: Some(edge.kind) });
             at = importer;
         }
-        let modules = ask::exclusive(project, kept, &[name]);
+        let modules = ask::Exclusive::new(project, kept).of(&[name]);
         // What libpython has in it does not leave.
         let modules: BTreeSet<String> =
             modules.into_iter().filter(|name| ships(&kept.graph.tree, name)).collect();
         let exclusive = Exclusive { size: sizes.of_modules(&modules), modules };
-        State::Kept { path, because: because(at, project, kept), exclusive }
+        let because = ask::because(project, kept, at).unwrap_or_else(|| STARTS.to_owned());
+        State::Kept { path, because, exclusive }
     }
 }
 
@@ -178,36 +183,31 @@ fn ships(tree: &Tree, name: &str) -> bool {
     tree.modules.get(name).is_some_and(|module| module.kind != Kind::Interpreter)
 }
 
-/// Why a module is in that nothing asks for.
-fn because(name: &str, project: &Project, kept: &Kept) -> String {
-    let entry = project.entry.module();
-    if is_within(name, entry) && (name == entry || name.ends_with(".__main__")) {
-        STARTS.into()
-    } else if let Some(root) = kept.graph.roots.get(name) {
-        format!("in every launcher: {root}")
-    } else if project.prune.keep.iter().any(|pattern| fits(pattern, name)) {
-        "kept by [tool.pyrmware.prune] keep".into()
-    } else {
-        "an entry point of the application".into()
-    }
-}
-
-/// Every module that asks for this one.
+/// Every module that asks for this one, those that ship first.
 fn importers(name: &str, graph: &Graph, kept: &Kept) -> Vec<Importer> {
-    let mut found = Vec::new();
+    let asks = |importer: &String, line, kind, cut: Option<&String>| Importer {
+        step: Step { module: importer.clone(), line, kind },
+        kept: kept.graph.tree.modules.contains_key(importer),
+        cut: cut.cloned(),
+    };
+    let mut found: BTreeMap<&String, Importer> = BTreeMap::new();
+    for (importer, names) in &graph.missing {
+        if names.iter().any(|missing| missing == name) {
+            found.insert(importer, asks(importer, 0, None, None));
+        }
+    }
+    for (importer, cuts) in &graph.cuts {
+        for cut in cuts.iter().filter(|cut| cut.edge.to == name) {
+            let Edge { line, kind, .. } = cut.edge;
+            found.insert(importer, asks(importer, line, Some(kind), Some(&cut.reason)));
+        }
+    }
     for (importer, edges) in &graph.edges {
         for edge in edges.iter().filter(|edge| edge.to == name) {
-            let step = Step { module: importer.clone(), line: edge.line, kind: Some(edge.kind) };
-            found.push(Importer { step, kept: kept.graph.tree.modules.contains_key(importer) });
+            found.insert(importer, asks(importer, edge.line, Some(edge.kind), None));
         }
     }
-    for (importer, _) in graph.missing.iter().filter(|(_, names)| names.iter().any(|n| n == name)) {
-        let step = Step { module: importer.clone(), line: 0, kind: None };
-        let kept = kept.graph.tree.modules.contains_key(importer);
-        if !found.iter().any(|found: &Importer| found.step.module == *importer) {
-            found.push(Importer { step, kept });
-        }
-    }
+    let mut found: Vec<Importer> = found.into_values().collect();
     found.sort_by_key(|importer| !importer.kept);
     found
 }
@@ -229,10 +229,15 @@ struct Human<'a> {
 
 impl Display for Human<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Answer { module, state, importers } = self.answer;
+        let Answer { module, state, importers, .. } = self.answer;
         write!(f, "{module}: ")?;
         let mut others: Vec<&Importer> = importers.iter().collect();
         let mut also = "";
+        let traced = match self.answer.traced {
+            None => "",
+            Some(true) => "; traced",
+            Some(false) => "; not traced",
+        };
         match state {
             State::Kept { path, because, exclusive } => {
                 let mut words: Vec<String> = path.iter().map(Step::to_string).collect();
@@ -245,14 +250,14 @@ impl Display for Human<'_> {
                 let plural = if count == 1 { "" } else { "s" };
                 let size = ui::bytes(exclusive.size.bytes);
                 let words = words.join(" <- ");
-                write!(f, "{words}; exclusive {size} ({count} module{plural})")?;
+                write!(f, "{words}; exclusive {size} ({count} module{plural}){traced}")?;
                 if let Some(first) = path.first() {
                     others.retain(|importer| importer.step.module != first.module);
                     also = "also ";
                 }
             }
             State::Interpreter => f.write_str("inside libpython, costs nothing")?,
-            State::Dropped { dropped } => write!(f, "left out: {dropped}")?,
+            State::Dropped { dropped } => write!(f, "left out: {dropped}{traced}")?,
             State::Missing => f.write_str(
                 "nowhere: neither the application nor a dependency nor Python's library has it",
             )?,
@@ -261,12 +266,13 @@ impl Display for Human<'_> {
             write!(f, "\n  {also}asked for by")?;
         }
         for importer in others.iter().take(self.shown) {
-            let note = match (importer.kept, state) {
-                (false, _) => ", which is left out",
-                (true, State::Dropped { .. }) => ", not followed",
-                (true, _) => "",
-            };
-            write!(f, "\n    {}{note}", importer.step)?;
+            write!(f, "\n    {}", importer.step)?;
+            match (&importer.cut, importer.kept, state) {
+                (_, false, _) => f.write_str(", which is left out")?,
+                (Some(reason), ..) => write!(f, ", not followed: {reason}")?,
+                (None, true, State::Dropped { .. }) => f.write_str(", not followed")?,
+                (None, true, _) => {}
+            }
         }
         if others.len() > self.shown {
             write!(f, "\n    and {} more; -v names them", others.len() - self.shown)?;

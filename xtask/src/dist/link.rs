@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::pack::{self, Packed};
 use super::resolve::{LinkPlan, Plan};
+use super::startup::Course;
 
 /// A complete image folder, staged aside: [`super::report`] adds its files, then it replaces the previous one.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Image {
     pub warnings: Vec<String>,
     /// Modules that verify could not import -> why.
     pub import_failures: BTreeMap<String, String>,
+    /// The course of the self-test's start.
+    pub startup: Option<Course>,
 }
 
 /// Builds the launcher and copies it, with what belongs beside it, into the folder `stage`.
@@ -74,6 +77,7 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
         sha256,
         warnings: Vec::new(),
         import_failures: BTreeMap::new(),
+        startup: None,
     })
 }
 

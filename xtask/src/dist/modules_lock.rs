@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::collect::{Kind, Module};
 use super::pack::Packed;
-use super::prune::Kept;
+use super::prune::{Kept, ask};
 use super::resolve::Plan;
 use crate::config::HOST;
 
@@ -131,11 +131,12 @@ fn text(plan: &Plan, kept: &Kept) -> Result<String> {
          # Python {major}.{minor}, {}\n",
         plan.config.project.name, plan.target
     );
+    let ways = ask::ways(&plan.config.project, kept);
     let modules = kept.graph.tree.modules.iter();
     for (name, module) in modules.filter(|(_, module)| module.kind != Kind::Interpreter) {
-        let reason = match kept.reason.get(name) {
+        let reason = match ways.get(name) {
             Some(Some((importer, edge))) => format!("{importer} ({})", edge.kind.label()),
-            _ => "-".to_owned(),
+            _ => ask::because(&plan.config.project, kept, name).unwrap_or_else(|| "-".to_owned()),
         };
         text.push_str(&format!("{name} {} {reason}\n", hash(name, module)?));
     }

@@ -5,6 +5,7 @@ mod imports;
 mod launcher;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -12,6 +13,7 @@ use super::collect::names::{fits, is_within};
 use super::link::Image;
 use super::prune::Kept;
 use super::resolve::Plan;
+use super::startup::{self, Course};
 use crate::config::Prune;
 use launcher::{Start, TIMEOUT};
 
@@ -63,12 +65,19 @@ pub fn run(plan: &Plan, mut image: Image) -> Result<Image> {
     }
     let mut variables = vec![REPORT_PRUNED];
     variables.extend(command.is_none().then_some((CHECK, "1")));
+    let folder = tempfile::tempdir().context("cannot make a folder for the record of the start")?;
+    let record = folder.path().join("start");
+    variables.extend(record.to_str().map(|file| (startup::VARIABLE, file)));
+    let started = SystemTime::now();
     let start = Start { args: command.unwrap_or_default(), variables: &variables, stdin: "" };
     let (_, stderr) = launcher::run(&image.launcher, &start, TIMEOUT).with_context(|| {
         let words = std::iter::once(&project.name).chain(command.unwrap_or_default());
         let words: Vec<&str> = words.map(String::as_str).collect();
         format!("the new launcher fails `{}`", words.join(" "))
     })?;
+    // Of a launcher that is locked down, or runs nothing, there is none.
+    let record = std::fs::read_to_string(&record).unwrap_or_default();
+    image.startup = Course::read(&record, Some(started)).ok();
     let kept = &image.packed.sealed.compiled.kept;
     let asked = stderr.lines().filter_map(asked).collect();
     refuse(plan, kept, &asked, "the self-test asks for modules that were left out", false)?;
@@ -83,7 +92,7 @@ pub fn run(plan: &Plan, mut image: Image) -> Result<Image> {
 }
 
 /// Whether a program for this target starts on the machine that builds.
-pub fn runs_here(target: &str) -> bool {
+fn runs_here(target: &str) -> bool {
     let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
     target.split('-').next() == Some(std::env::consts::ARCH) && target.contains(os)
 }
