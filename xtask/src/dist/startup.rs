@@ -151,7 +151,7 @@ impl Reader {
             Event::Mark { at, name } => match name {
                 marks::CORE => self.phase("the interpreter's core", at),
                 marks::PYTHON => self.phase("importlib, codecs, streams", at),
-                marks::MAIN => self.phase("the entry's package", at),
+                marks::MAIN => self.phase("the entry", at),
                 _ => self.course.end = self.at(at),
             },
             Event::Enter { at, thread, module, by, function, line } => {
