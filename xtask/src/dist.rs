@@ -86,8 +86,10 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
     let (plan, tree) = log.collect(config)?;
     let graph = log.scan(&plan, tree)?;
     let packed = log.pack(&plan, graph)?;
-    let lock = ModulesLock::of(&plan, &packed)?;
-    lock.check(&plan)?.iter().for_each(|note| ui.note(note));
+    let lock = ModulesLock::existing(&plan, &packed)?;
+    if let Some(note) = lock.as_ref().map(|lock| lock.check(&plan)).transpose()?.flatten() {
+        ui.note(note);
+    }
     let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
     let image = log.stage("link", "Linking", what, || link::run(&plan, packed, folder.aside()))?;
     let sizes = Sizes::plain(&image.packed)?;
@@ -99,7 +101,9 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
     let record = log.record;
     report::run(&plan, &image, &sizes, course.as_ref(), &record)?;
     folder.publish()?;
-    if let Some(difference) = lock.update()? {
+    if let Some(lock) = lock
+        && let Some(difference) = lock.update()?
+    {
         ui.status("Updated", format_args!("{}: {}", lock.name(), difference.summary()));
     }
 

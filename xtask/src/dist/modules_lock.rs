@@ -35,17 +35,20 @@ pub struct ModulesLock {
 }
 
 impl ModulesLock {
-    /// Reads the application's lock and puts together what it should say.
+    /// The lock of an application that has one.
+    ///
+    /// # Errors
+    /// As [`ModulesLock::of`].
+    pub fn existing(plan: &Plan, packed: &Packed) -> Result<Option<ModulesLock>> {
+        file(plan).is_file().then(|| ModulesLock::of(plan, packed)).transpose()
+    }
+
+    /// Reads the application's lock, if it has one, and puts together what it should say.
     ///
     /// # Errors
     /// A file cannot be read.
     pub fn of(plan: &Plan, packed: &Packed) -> Result<ModulesLock> {
-        let device = &plan.config.device.name;
-        let name = match device.as_str() {
-            HOST => "pyrmware.modules.lock".to_owned(),
-            device => format!("pyrmware.{device}.modules.lock"),
-        };
-        let file = plan.config.project.dir.join(name);
+        let file = file(plan);
         let old = match file.is_file() {
             true => Some(
                 fs::read_to_string(&file)
@@ -115,6 +118,15 @@ impl ModulesLock {
     fn difference(&self) -> Difference {
         Difference::between(self.old.as_deref().unwrap_or_default(), &self.text)
     }
+}
+
+/// Where the lock of a device is.
+fn file(plan: &Plan) -> PathBuf {
+    let name = match plan.config.device.name.as_str() {
+        HOST => "pyrmware.modules.lock".to_owned(),
+        device => format!("pyrmware.{device}.modules.lock"),
+    };
+    plan.config.project.dir.join(name)
 }
 
 /// What a lock's lines are true for: its last comment.

@@ -30,6 +30,15 @@ mod tests {
     }
 
     #[test]
+    fn every_part_is_in_its_place() {
+        let page = page(&json!({"startup": null}));
+        for part in ["/*STYLE*/", "/*SCRIPT*/", "/*FLAME*/", "/*DATA*/"] {
+            assert!(!page.contains(part), "{part}");
+        }
+        assert!(page.find("const report =") < page.find("const start = report.startup"));
+    }
+
+    #[test]
     fn the_page_asks_nobody() {
         let page = page(&json!({}));
         for outside in ["http://", "https://", "src=", "@import", "url("] {
