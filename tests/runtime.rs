@@ -236,6 +236,26 @@ fn a_pruned_module_says_so_and_which_key_keeps_it() {
     assert_eq!(ended.out(), "None\n");
 }
 
+#[test]
+fn a_trace_has_what_was_asked_for_however_a_process_ends() {
+    let image = support::image("hello");
+    let (alone, folder) = (image.alone(), tempfile::tempdir().expect("a folder"));
+    let file = folder.path().join("trace");
+    let pruned = dropped(&image);
+    let code = format!(
+        "import os, textwrap\nif not os.fork():\n    import threading, textwrap\n    os._exit(0)\nos.wait()\n\
+         for name in ['{pruned}', 'no_such_module']:\n    try:\n        __import__(name)\n    \
+         except ImportError:\n        pass\nos.kill(os.getpid(), 9)\n"
+    );
+    as_python(&alone).env("PYRMWARE_TRACE", &file).args(["-c", &code]).run().exits(-9);
+    let text = fs::read_to_string(&file).expect("a trace");
+    let lines: Vec<&str> = text.lines().collect();
+    let at = |line: &str| lines.iter().position(|found| *found == line).expect(line);
+    assert!(at("encodings") < at("textwrap") && at("textwrap") < at("threading"), "{text}");
+    assert!(at(&format!("! {pruned} __main__")) < at("? no_such_module"), "{text}");
+    assert_eq!(lines.iter().filter(|line| **line == "textwrap").count(), 1, "{text}");
+}
+
 /// A module of the standard library that is not in the image: the first top-level one.
 fn dropped(image: &Image) -> String {
     let list = &image.report["modules"]["dropped"];

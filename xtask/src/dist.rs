@@ -17,6 +17,7 @@ pub mod scan;
 pub mod startup;
 pub mod verify;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -187,6 +188,7 @@ impl<'a> Log<'a> {
         }
         let kept = self.stage("prune", "Pruning", found, || prune::run(plan, graph))?;
         kept.notes.iter().for_each(|note| self.ui.note(note));
+        self.tell_unanswered(&kept.unanswered());
         let ships = modules(shipping(&kept.graph.tree));
         let compiled = self.stage("compile", "Compiling", ships, || compile::run(plan, kept))?;
         // Templates and code for other versions did not compile and are out now.
@@ -232,6 +234,23 @@ impl<'a> Log<'a> {
         };
         budget::check_startup(&plan.config, &course, &course.by_package(package))?;
         Ok(Some(course))
+    }
+
+    fn tell_unanswered(&self, places: &BTreeMap<String, Vec<u32>>) {
+        if places.is_empty() {
+            return;
+        }
+        let hint = if self.ui.is_verbose() { "" } else { "; -v and report.json list them" };
+        let count = places.len();
+        let (s, answers) = if count == 1 { ("", "an answer") } else { ("s", "answers") };
+        self.ui.warning(format_args!(
+            "{count} place{s} import by a computed name, and what they ask for ships only where something \
+             else leads there: {answers} in [tool.pyrmware.prune.dynamic] or a trace makes sure{hint}"
+        ));
+        for (place, lines) in places {
+            let lines: Vec<String> = lines.iter().map(u32::to_string).collect();
+            self.ui.detail("Computed", format_args!("{place:?}, line {}", lines.join(", ")));
+        }
     }
 
     fn stage<T>(

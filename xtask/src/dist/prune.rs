@@ -43,6 +43,23 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// Imports by a computed name of which nobody knows what they ask for: "module:function" -> lines.
+    pub fn unanswered(&self) -> BTreeMap<String, Vec<u32>> {
+        let mut places: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        for (module, sites) in &self.graph.dynamic {
+            for site in sites.iter().filter(|site| !site.answered) {
+                let place = match site.function.as_str() {
+                    "" => format!("{module}:{}", site.line),
+                    function => format!("{module}:{function}"),
+                };
+                places.entry(place).or_default().push(site.line);
+            }
+        }
+        places
+    }
+}
+
 /// Keeps what the entry, the interpreter and the `keep` patterns reach.
 ///
 /// # Errors

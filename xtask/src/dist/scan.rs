@@ -36,14 +36,54 @@ pub struct Graph {
     pub cuts: BTreeMap<String, Vec<Cut>>,
     /// Imports whose target is not in the tree: importer -> names. Most are optional dependencies.
     pub missing: BTreeMap<String, Vec<String>>,
-    /// Calls that import by a computed name, not resolved: importer -> lines. The standard library's are covered by rules.
-    pub dynamic: BTreeMap<String, Vec<u32>>,
+    /// Calls that import by a computed name. The standard library's are covered by rules.
+    pub dynamic: BTreeMap<String, Vec<Site>>,
+    /// What may not work, or not be the same, without sources, documentation or the rest of a package.
+    pub hazards: BTreeMap<String, BTreeSet<Hazard>>,
     /// Modules that every launcher needs -> why.
     pub roots: BTreeMap<String, String>,
     /// Importer -> normalised names of the distributions that its strings name (`importlib.metadata`).
     pub metadata: BTreeMap<String, Vec<String>>,
     /// Source files that are no Python of the target's version -> the error. Compile reports those that ship.
     pub unparsable: BTreeMap<String, String>,
+}
+
+/// A call that imports by a computed name.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Site {
+    /// 1-based.
+    pub line: u32,
+    /// The function that it is in, as `__qualname__` has it without `<locals>`; empty: the module's own code.
+    pub function: String,
+    /// First and last line of that function, or of the call.
+    #[serde(skip)]
+    pub lines: (u32, u32),
+    /// Whether it is known what it asks for: a formatted name in the function fits modules, or
+    /// `[tool.pyrmware.prune.dynamic]` says it.
+    pub answered: bool,
+}
+
+/// A place whose outcome may depend on what a launcher does not carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Hazard {
+    /// 1-based.
+    pub line: u32,
+    /// What it does.
+    pub kind: HazardKind,
+}
+
+/// What a hazard does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HazardKind {
+    /// Uses a docstring that may have been stripped, as if it were always there.
+    Doc,
+    /// Looks up entry points: what they name must ship.
+    EntryPoints,
+    /// Lists the modules of a package: those that ship.
+    IterModules,
+    /// Reads source code: there is none.
+    Source,
 }
 
 /// One module asks for another.
@@ -125,7 +165,8 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
     // At `all`, other platforms and versions are followed as well.
     let dialect = (level > Level::All).then_some(version);
     let mut graph = Graph { roots: rules.roots(&tree), ..Graph::default() };
-    let resolver = resolve::Resolver::new(&tree, &rules);
+    let answers = &plan.config.project.prune.dynamic;
+    let resolver = resolve::Resolver::new(&tree, &rules, answers);
 
     let mut wave = starts(plan, &tree, &graph.roots);
     let mut facts: BTreeMap<String, Facts> = BTreeMap::new();
@@ -146,6 +187,12 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
             // Names that only the other files' facts decide: formatted ones, star imports.
             for (name, edges) in resolver.across(&facts) {
                 next.extend(edges.iter().map(|edge| edge.to.clone()));
+                for site in graph.dynamic.get_mut(&name).into_iter().flatten() {
+                    let (first, last) = site.lines;
+                    site.answered |= edges.iter().any(|edge| {
+                        edge.kind == EdgeKind::String && (first..=last).contains(&edge.line)
+                    });
+                }
                 graph.edges.entry(name).or_default().extend(edges);
             }
         }
@@ -154,6 +201,7 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
             .filter(|name| tree.modules.contains_key(name) && !facts.contains_key(name))
             .collect();
     }
+    check_answers(plan, &tree, &facts, &resolver)?;
     for edges in graph.edges.values_mut() {
         edges.sort();
         edges.dedup_by(|second, first| (&second.to, second.kind) == (&first.to, first.kind));
@@ -161,6 +209,49 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
     graph.edges.retain(|_, edges| !edges.is_empty());
     graph.tree = tree;
     Ok(graph)
+}
+
+/// Checks that every answer of `[tool.pyrmware.prune.dynamic]` is one.
+fn check_answers(
+    plan: &Plan,
+    tree: &Tree,
+    facts: &BTreeMap<String, Facts>,
+    resolver: &resolve::Resolver<'_>,
+) -> Result<()> {
+    const KEY: &str = "[tool.pyrmware.prune.dynamic]";
+    let modules = || tree.modules.keys().map(String::as_str);
+    for (place, answer) in &plan.config.project.prune.dynamic {
+        let module = place.split(':').next().unwrap_or_default();
+        if !tree.modules.contains_key(module) {
+            bail!("{KEY} {place:?}: there is no module {module}{}", names::hint(module, modules()));
+        }
+        for pattern in answer {
+            if !modules().any(|name| names::fits(pattern, name)) {
+                let name = pattern.strip_suffix(".*").unwrap_or(pattern);
+                bail!(
+                    "{KEY} {place:?}: no module fits {pattern:?}{}",
+                    names::hint(name, modules())
+                );
+            }
+        }
+        // What nothing leads to was not read, and asks for nothing.
+        let Some(Facts::Source(source)) = facts.get(module) else { continue };
+        if !source.dynamic.iter().any(|site| resolver.is_at(module, site, place)) {
+            let sites: Vec<String> = source
+                .dynamic
+                .iter()
+                .map(|site| match site.function.as_str() {
+                    "" => format!("{module}:{}", site.line),
+                    function => format!("{module}:{function}"),
+                })
+                .collect();
+            let known = if sites.is_empty() { "none".to_owned() } else { sites.join(", ") };
+            bail!(
+                "{KEY} {place:?}: nothing is imported by a computed name there; in {module}: {known}"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a cut that would keep its module from being imported.

@@ -23,6 +23,7 @@ pub fn only_kept(mut graph: Graph, reached: &Reached) -> Graph {
     graph.cuts.retain(|name, _| kept(name));
     graph.missing.retain(|name, _| kept(name));
     graph.dynamic.retain(|name, _| kept(name));
+    graph.hazards.retain(|name, _| kept(name));
     graph.metadata.retain(|name, _| kept(name));
     graph.unparsable.retain(|name, _| kept(name));
 

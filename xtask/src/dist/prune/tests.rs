@@ -1,3 +1,5 @@
+mod causes;
+
 use super::*;
 use crate::config::Level;
 use crate::dist::collect::fixture::{Fixture, elf};

@@ -1,15 +1,17 @@
 //! `report.json`: what others read about an image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::inventory::{ExtensionItem, FileItem, Inventory, ModuleItem};
 use crate::dist::Record;
-use crate::dist::collect::Distribution;
+use crate::dist::collect::{Distribution, Origin};
 use crate::dist::link::Image;
+use crate::dist::prune::Kept;
 use crate::dist::resolve::{LinkPlan, Plan};
+use crate::dist::scan::{Hazard, Site};
 
 /// Built into the launcher, so that no file has it.
 const LAUNCHER_MODULE: &str = "_pyrmware";
@@ -41,8 +43,11 @@ pub struct Report<'a> {
     /// Shared libraries that the device must have: SONAME -> what needs it, the launcher or paths.
     system_libraries: &'a BTreeMap<String, Vec<String>>,
     distributions: Vec<Shipped<'a>>,
-    /// Imports by a computed name that nobody could read: module -> lines.
-    dynamic_imports: &'a BTreeMap<String, Vec<u32>>,
+    /// Imports by a computed name: module -> places, and whether it is known what they ask for.
+    dynamic_imports: &'a BTreeMap<String, Vec<Site>>,
+    /// What may not work, or not be the same, without sources, documentation or the rest of a package:
+    /// module of application or dependencies -> places.
+    hazards: BTreeMap<&'a str, &'a BTreeSet<Hazard>>,
     /// Imports of modules that are nowhere, most of them optional: module -> names.
     missing_imports: BTreeMap<&'a str, Vec<&'a str>>,
     stages: Vec<Stage>,
@@ -132,6 +137,7 @@ impl<'a> Report<'a> {
             system_libraries: &inventory.system_libraries,
             distributions: inventory.distributions.values().map(shipped).collect(),
             dynamic_imports: &kept.graph.dynamic,
+            hazards: hazards(kept),
             missing_imports: missing(&kept.graph.missing),
             stages: stages(record),
             notes: notes.collect(),
@@ -139,6 +145,16 @@ impl<'a> Report<'a> {
             warnings: &image.warnings,
         }
     }
+}
+
+fn hazards(kept: &Kept) -> BTreeMap<&str, &BTreeSet<Hazard>> {
+    let tree = &kept.graph.tree;
+    let own = |name: &str| {
+        let module = tree.modules.get(name);
+        module.is_some_and(|m| !matches!(m.origin, Origin::Stdlib | Origin::Runtime))
+    };
+    let found = kept.graph.hazards.iter().filter(|(name, _)| own(name));
+    found.map(|(name, hazards)| (name.as_str(), hazards)).collect()
 }
 
 /// Without the module that the launcher itself puts into `sys.modules`.

@@ -260,7 +260,9 @@ table("modules", [field("module", "name", "name"), from, field("kind", "kind"), 
 table("dropped", [field("module", "name", "name"), field("why it is out", "reason", "prose")], report.modules.dropped);
 table("files", [field("file", "path", "name"), from, bytes], files, 2, true);
 const imports = (found, list) => Object.entries(found).map(([name, what]) => ({ name, what: what.join(", "), origin: modules.get(name)?.origin })).filter(list);
-table("dynamic", [field("module", "name", "name"), field("lines", "what", "prose")], imports(report.dynamic_imports, () => true));
+const open = (sites) => sites.filter((site) => !site.answered).map((site) => `${site.function || "module"} (line ${site.line})`);
+const dynamic = Object.fromEntries(Object.entries(report.dynamic_imports).map(([name, sites]) => [name, open(sites)]));
+table("dynamic", [field("module", "name", "name"), field("places", "what", "prose")], imports(dynamic, ({ what }) => what));
 table("missing", [field("module", "name", "name"), field("imports", "what", "prose")],
   imports(report.missing_imports, ({ origin }) => origin === "application" || origin === "dependency"));
 addEventListener("resize", draw);

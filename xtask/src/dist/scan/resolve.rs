@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::binary::Index;
 use super::codecs::Codecs;
 use super::rules::Rules;
-use super::{Cut, Edge, EdgeKind, Facts, Graph, source};
-use crate::dist::collect::names::{is_dotted, is_within, normalise, wildcard};
+use super::{Cut, Edge, EdgeKind, Facts, Graph, Hazard, Site, source};
+use crate::dist::collect::names::{fits, is_dotted, is_within, normalise, wildcard};
 use crate::dist::collect::{Origin, Tree};
 
 /// Names under which the interpreter keeps another module.
@@ -24,6 +24,8 @@ const SCRIPTS: [&str; 2] = ["console_scripts", "gui_scripts"];
 pub struct Resolver<'a> {
     tree: &'a Tree,
     rules: &'a Rules,
+    /// `[tool.pyrmware.prune.dynamic]`.
+    answers: &'a BTreeMap<String, Vec<String>>,
     index: Index,
     codecs: Codecs,
     names: BTreeSet<&'a str>,
@@ -38,7 +40,8 @@ pub struct Resolved {
     cuts: Vec<Cut>,
     missing: BTreeSet<String>,
     metadata: BTreeSet<String>,
-    dynamic: Vec<u32>,
+    dynamic: Vec<Site>,
+    hazards: BTreeSet<Hazard>,
     error: Option<String>,
 }
 
@@ -58,6 +61,9 @@ impl Resolved {
         if !self.dynamic.is_empty() {
             graph.dynamic.insert(name.to_owned(), self.dynamic);
         }
+        if !self.hazards.is_empty() {
+            graph.hazards.insert(name.to_owned(), self.hazards);
+        }
         if let Some(error) = self.error {
             graph.unparsable.insert(name.to_owned(), error);
         }
@@ -66,7 +72,11 @@ impl Resolved {
 
 impl<'a> Resolver<'a> {
     /// Prepares the tables of a tree.
-    pub fn new(tree: &'a Tree, rules: &'a Rules) -> Resolver<'a> {
+    pub fn new(
+        tree: &'a Tree,
+        rules: &'a Rules,
+        answers: &'a BTreeMap<String, Vec<String>>,
+    ) -> Resolver<'a> {
         let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for distribution in tree.distributions.values() {
             for (group, names) in &distribution.entry_points {
@@ -78,7 +88,7 @@ impl<'a> Resolver<'a> {
             }
         }
         let (index, codecs) = (Index::new(tree), Codecs::new(tree));
-        Resolver { tree, rules, index, codecs, names: rules.names(), groups }
+        Resolver { tree, rules, answers, index, codecs, names: rules.names(), groups }
     }
 
     /// The names to look for in binaries.
@@ -116,8 +126,9 @@ impl<'a> Resolver<'a> {
                 self.calls(name, facts, &mut found);
                 if !self.is_stdlib(name) {
                     self.strings(name, facts, &mut found);
-                    found.dynamic.clone_from(&facts.dynamic);
+                    self.sites(name, facts, &mut found);
                 }
+                found.hazards.clone_from(&facts.hazards);
                 for mention in &facts.mentions {
                     for to in self.rules.mentioned(name, mention, self.tree) {
                         found.edges.push(Edge { to, kind: EdgeKind::Rule, line: 0 });
@@ -190,6 +201,30 @@ impl<'a> Resolver<'a> {
             } else if is_dotted(&full) {
                 self.longest(&full, 2, call.line, found);
             }
+        }
+    }
+
+    /// Whether a key of `[tool.pyrmware.prune.dynamic]` is about a place in a module.
+    pub fn is_at(&self, module: &str, site: &Site, key: &str) -> bool {
+        match key.split_once(':') {
+            None => key == module,
+            Some((of, place)) => {
+                of == module && (place == site.function || place == site.line.to_string())
+            }
+        }
+    }
+
+    fn sites(&self, name: &str, facts: &source::Facts, found: &mut Resolved) {
+        for site in &facts.dynamic {
+            let mut answered = false;
+            for (_, answer) in self.answers.iter().filter(|(key, _)| self.is_at(name, site, key)) {
+                answered = true;
+                let fit = |to: &&String| answer.iter().any(|pattern| fits(pattern, to));
+                let edge =
+                    |to: &String| Edge { to: to.clone(), kind: EdgeKind::String, line: site.line };
+                found.edges.extend(self.tree.modules.keys().filter(fit).map(edge));
+            }
+            found.dynamic.push(Site { answered, ..site.clone() });
         }
     }
 
@@ -282,7 +317,7 @@ impl<'a> Resolver<'a> {
             }
             if dynamic.contains(&top(name)) && !self.is_stdlib(name) {
                 for (template, line) in &source.templates {
-                    let direct = source.dynamic.contains(line);
+                    let direct = source.dynamic.iter().any(|site| site.line == *line);
                     let targets = self.fitting(name, template, direct);
                     let targets =
                         targets.filter(|to| self.rules.cut(name, to, self.tree).is_none());

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
-use ruff_python_ast::{self as ast, ExceptHandler, Expr, Operator, PythonVersion, Stmt};
+use ruff_python_ast::{self as ast, BoolOp, ExceptHandler, Expr, Operator, PythonVersion, Stmt};
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
-use ruff_text_size::{Ranged, TextSize};
+use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use super::condition::{Truth, evaluate};
 use super::text::{decode, elements, formatted, literal, placeholders};
-use crate::dist::scan::EdgeKind;
+use crate::dist::scan::{EdgeKind, Hazard, HazardKind, Site};
 
 /// Strings longer than this name no module.
 const LONGEST_NAME: usize = 200;
@@ -25,8 +25,10 @@ pub struct Facts {
     pub strings: Vec<(String, u32)>,
     /// Formatted strings that look like names; `*` stands for what is put in: ".protocol_*".
     pub templates: Vec<(String, u32)>,
-    /// Lines of imports by a computed name.
-    pub dynamic: Vec<u32>,
+    /// Imports by a computed name.
+    pub dynamic: Vec<Site>,
+    /// What may not work, or not be the same, without sources, documentation or the rest of a package.
+    pub hazards: BTreeSet<Hazard>,
     /// The names of [`Dialect::names`] that it writes.
     pub mentions: BTreeSet<String>,
     /// `__all__`, as far as it is written out.
@@ -86,6 +88,9 @@ pub fn read(bytes: &[u8], dialect: Dialect<'_>) -> Facts {
         facts: Facts::default(),
         lines: text.match_indices('\n').map(|(at, _)| at as u32).collect(),
         kind: EdgeKind::TopLevel,
+        scope: Vec::new(),
+        function: None,
+        doc_is_there: false,
         dialect,
     };
     if let Some(error) = parsed.errors().first() {
@@ -108,6 +113,12 @@ struct Reader<'d> {
     lines: Vec<u32>,
     /// How the statement at hand is reached.
     kind: EdgeKind,
+    /// Names of the classes and functions around it.
+    scope: Vec<String>,
+    /// First and last line of the outermost function around it.
+    function: Option<(u32, u32)>,
+    /// Whether a test around it has asked for a docstring.
+    doc_is_there: bool,
     dialect: Dialect<'d>,
 }
 
@@ -121,6 +132,44 @@ impl Reader<'_> {
         self.kind = nested(outer, kind);
         visit(self);
         self.kind = outer;
+    }
+
+    /// The body of a class or a function.
+    fn inside(&mut self, name: &str, range: Option<TextRange>, visit: impl FnOnce(&mut Self)) {
+        let outer = self.function;
+        if let Some(range) = range {
+            self.function = outer.or(Some((self.line(range.start()), self.line(range.end()))));
+        }
+        self.scope.push(name.to_owned());
+        visit(self);
+        self.scope.pop();
+        self.function = outer;
+    }
+
+    fn dynamic(&mut self, line: u32) {
+        let lines = self.function.unwrap_or((line, line));
+        let function = self.scope.join(".");
+        self.facts.dynamic.push(Site { line, function, lines, answered: false });
+    }
+
+    fn hazard(&mut self, kind: HazardKind, at: TextSize) {
+        let line = self.line(at);
+        self.facts.hazards.insert(Hazard { line, kind });
+    }
+
+    /// A docstring is used as if it were always there.
+    fn doc(&mut self, expression: &Expr) {
+        if is_doc(expression) && !self.doc_is_there {
+            self.hazard(HazardKind::Doc, expression.range().start());
+        }
+    }
+
+    /// What follows a test.
+    fn after(&mut self, test: Option<&Expr>, visit: impl FnOnce(&mut Self)) {
+        let outer = self.doc_is_there;
+        self.doc_is_there |= test.is_some_and(mentions_doc);
+        visit(self);
+        self.doc_is_there = outer;
     }
 
     fn import(&mut self, module: &str, names: Vec<String>, level: u32, at: TextSize) {
@@ -149,7 +198,7 @@ impl Reader<'_> {
                 Truth::TypeChecking => self.within(EdgeKind::TypeChecking, |r| r.visit_body(body)),
                 Truth::Yes if certain => return self.visit_body(body),
                 Truth::Yes | Truth::Maybe => {
-                    self.within(EdgeKind::Conditional, |r| r.visit_body(body));
+                    self.after(test, |r| r.within(EdgeKind::Conditional, |r| r.visit_body(body)));
                     certain = false;
                 }
             }
@@ -197,6 +246,16 @@ impl Reader<'_> {
             "files" | "get_data" | "open_text" | "open_binary" | "read_text" | "read_binary"
             | "contents" | "is_resource" | "resource_filename" | "resource_string"
             | "resource_stream" | "PackageLoader" => (argument(0, "package"), false),
+            "getsource" | "getsourcelines" | "findsource" => {
+                return self.hazard(HazardKind::Source, call.range().start());
+            }
+            "iter_modules" | "walk_packages" => {
+                return self.hazard(HazardKind::IterModules, call.range().start());
+            }
+            "entry_points" | "iter_entry_points" => {
+                return self.hazard(HazardKind::EntryPoints, call.range().start());
+            }
+            "docopt" => return call.arguments.args.iter().for_each(|argument| self.doc(argument)),
             "extend" => {
                 if let (Expr::Attribute(target), Some(value)) =
                     (call.func.as_ref(), argument(0, ""))
@@ -213,7 +272,7 @@ impl Reader<'_> {
                 let package = argument(1, "package").and_then(literal);
                 self.facts.calls.push(Call { name, package, line, imports });
             }
-            Some((None, _)) if imports => self.facts.dynamic.push(line),
+            Some((None, _)) if imports => self.dynamic(line),
             _ => {}
         }
     }
@@ -291,7 +350,12 @@ impl<'a> Visitor<'a> for Reader<'_> {
                     self.visit_decorator(decorator);
                 }
                 self.visit_parameters(&function.parameters);
-                self.within(EdgeKind::InFunction, |r| r.visit_body(&function.body));
+                self.inside(function.name.as_str(), Some(function.range), |r| {
+                    r.within(EdgeKind::InFunction, |r| r.visit_body(&function.body));
+                });
+            }
+            Stmt::ClassDef(class) => {
+                self.inside(class.name.as_str(), None, |r| walk_stmt(r, statement));
             }
             Stmt::If(statement) => self.branches(statement),
             Stmt::Try(statement) => self.attempt(statement),
@@ -326,15 +390,34 @@ impl<'a> Visitor<'a> for Reader<'_> {
                 self.call(call);
                 self.command(&call.arguments.args);
             }
+            Expr::If(choice) => {
+                self.visit_expr(&choice.test);
+                return self.after(Some(&choice.test), |r| {
+                    r.visit_expr(&choice.body);
+                    r.visit_expr(&choice.orelse);
+                });
+            }
+            Expr::BoolOp(all) if all.op == BoolOp::And => {
+                let Some((first, rest)) = all.values.split_first() else { return };
+                self.visit_expr(first);
+                return self.after(Some(first), |r| rest.iter().for_each(|e| r.visit_expr(e)));
+            }
+            Expr::Subscript(part) => self.doc(&part.value),
             Expr::BinOp(sum) if sum.op == Operator::Add => {
+                self.doc(&sum.left);
+                self.doc(&sum.right);
                 if let Some(prefix) = literal(&sum.left).filter(|prefix| prefix.contains('.')) {
                     self.template(&format!("{prefix}*"), sum.range.start());
                 }
             }
+            Expr::BinOp(format) => self.doc(&format.left),
             Expr::List(list) => self.command(&list.elts),
             Expr::Tuple(tuple) => self.command(&tuple.elts),
             Expr::Name(name) => self.mention(name.id.as_str()),
-            Expr::Attribute(attribute) => self.mention(attribute.attr.id.as_str()),
+            Expr::Attribute(attribute) => {
+                self.doc(&attribute.value);
+                self.mention(attribute.attr.id.as_str());
+            }
             Expr::Lambda(_) => {
                 return self.within(EdgeKind::InFunction, |r| walk_expr(r, expression));
             }
@@ -352,6 +435,28 @@ fn nested(outer: EdgeKind, inner: EdgeKind) -> EdgeKind {
         (_, EdgeKind::InFunction | EdgeKind::Guarded) => inner,
         (outer, _) => outer,
     }
+}
+
+/// `__doc__`, `x.__doc__`.
+fn is_doc(expression: &Expr) -> bool {
+    match expression {
+        Expr::Name(name) => name.id.as_str() == "__doc__",
+        Expr::Attribute(attribute) => attribute.attr.id.as_str() == "__doc__",
+        _ => false,
+    }
+}
+
+fn mentions_doc(test: &Expr) -> bool {
+    struct Finder(bool);
+    impl<'a> Visitor<'a> for Finder {
+        fn visit_expr(&mut self, expression: &'a Expr) {
+            self.0 |= is_doc(expression);
+            walk_expr(self, expression);
+        }
+    }
+    let mut finder = Finder(false);
+    finder.visit_expr(test);
+    finder.0
 }
 
 fn catches_import_error(handler: &ExceptHandler) -> bool {

@@ -144,7 +144,8 @@ pool.ProcessPoolExecutor
     let calls: Vec<_> = facts.calls.iter().map(|call| (call.name.as_str(), call.line)).collect();
     assert_eq!(calls, [(".x", 2), ("pkg.data", 5), ("tool.__main__", 6), ("tool", 6)]);
     assert_eq!(facts.calls[0].package.as_deref(), Some("pkg"));
-    assert_eq!(facts.dynamic, [3, 4, 8]);
+    let dynamic: Vec<u32> = facts.dynamic.iter().map(|site| site.line).collect();
+    assert_eq!(dynamic, [3, 4, 8]);
     assert_eq!(facts.imports.len(), 1);
     assert_eq!(
         (facts.imports[0].module.as_str(), facts.imports[0].kind),
@@ -304,4 +305,33 @@ fn bytecode_is_read_like_its_source() {
     assert!(facts.calls.iter().any(|call| call.name == "h"));
     assert_eq!(facts.mentions.len(), 1);
     assert!(bytecode::read(b"short", interpreter.version, &names).error.is_some());
+}
+
+#[test]
+fn what_depends_on_sources_or_documentation_is_a_hazard() {
+    let facts = read(
+        "import inspect, pkgutil
+inspect.getsource(f)
+for m in pkgutil.iter_modules(p): pass
+entry_points(group='x')
+print(__doc__.strip())
+usage = f.__doc__ % x
+docopt(__doc__)
+g.__doc__ = f.__doc__
+if f.__doc__:
+    f.__doc__ = f.__doc__.format(x)
+y = f.__doc__.upper() if f.__doc__ else ''
+z = f.__doc__ and f.__doc__.lower()
+",
+    );
+    let found: Vec<_> = facts.hazards.iter().map(|hazard| (hazard.line, hazard.kind)).collect();
+    let expected = [
+        (2, HazardKind::Source),
+        (3, HazardKind::IterModules),
+        (4, HazardKind::EntryPoints),
+        (5, HazardKind::Doc),
+        (6, HazardKind::Doc),
+        (7, HazardKind::Doc),
+    ];
+    assert_eq!(found, expected);
 }

@@ -104,7 +104,7 @@ fn taken(interpreter: &Interpreter) -> BTreeSet<String> {
     fixture.plan.interpreter = interpreter.clone();
     let tree = collect::run(&fixture.plan).unwrap();
     let rules = Rules::read(interpreter.version, Level::Balanced).unwrap();
-    let resolver = Resolver::new(&tree, &rules);
+    let resolver = Resolver::new(&tree, &rules, &fixture.plan.config.project.prune.dynamic);
     let all = tree.modules.keys().cloned().collect();
     let version = interpreter.version;
     let facts = read_all(&tree, &all, &resolver, version, Some(version)).unwrap();
