@@ -31,7 +31,9 @@ Examples:
 
 The sizes are those of the payload, as it ships and as `zip -9` would pack it. BREAKS names imports that
 would fail: what the entry needs to start (dist refuses that), and top-level imports without a guard in
-modules that stay. Exits with 0 whether or not something would break.")]
+modules that stay; `may break` those that fail only when they are reached, or go on without. What goes on
+without is let pass by verify when allow-missing in [tool.pyrmware.prune] names the module.
+Exits with 0 whether or not something would break.")]
 pub struct Args {
     /// As in `[tool.pyrmware.prune] drop`, in addition to it: a package goes with all below it
     #[arg(long, value_name = "MODULE", required_unless_present = "keep")]
