@@ -86,6 +86,18 @@ pub enum HazardKind {
     Source,
 }
 
+impl HazardKind {
+    /// What a call of a function of this name does.
+    fn of_call(name: &str) -> Option<HazardKind> {
+        match name {
+            "getsource" | "getsourcelines" | "findsource" => Some(HazardKind::Source),
+            "iter_modules" | "walk_packages" => Some(HazardKind::IterModules),
+            "entry_points" | "iter_entry_points" => Some(HazardKind::EntryPoints),
+            _ => None,
+        }
+    }
+}
+
 /// One module asks for another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Edge {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::EdgeKind;
 use super::source::{Call, Facts, Import};
+use super::{EdgeKind, Hazard, HazardKind};
 use crate::dist::compile::marshal::{Code, Constant, codes};
 
 /// The header of a `.pyc`.
@@ -45,6 +45,8 @@ pub fn read(bytes: &[u8], version: (u8, u8), names: &BTreeSet<&str>) -> Facts {
         strings(code, &mut facts);
         let mentioned = code.names.iter().filter(|name| names.contains(*name));
         facts.mentions.extend(mentioned.map(|name| name.to_string()));
+        let hazards = code.names.iter().filter_map(|name| HazardKind::of_call(name));
+        facts.hazards.extend(hazards.map(|kind| Hazard { line: 0, kind }));
     }
     facts
 }

@@ -234,6 +234,9 @@ impl Reader<'_> {
             Expr::Attribute(attribute) => attribute.attr.id.as_str(),
             _ => return,
         };
+        if let Some(kind) = HazardKind::of_call(name) {
+            return self.hazard(kind, call.range().start());
+        }
         let argument = |position: usize, keyword: &str| {
             let named = call.arguments.find_keyword(keyword).map(|keyword| &keyword.value);
             call.arguments.args.get(position).or(named)
@@ -246,15 +249,6 @@ impl Reader<'_> {
             "files" | "get_data" | "open_text" | "open_binary" | "read_text" | "read_binary"
             | "contents" | "is_resource" | "resource_filename" | "resource_string"
             | "resource_stream" | "PackageLoader" => (argument(0, "package"), false),
-            "getsource" | "getsourcelines" | "findsource" => {
-                return self.hazard(HazardKind::Source, call.range().start());
-            }
-            "iter_modules" | "walk_packages" => {
-                return self.hazard(HazardKind::IterModules, call.range().start());
-            }
-            "entry_points" | "iter_entry_points" => {
-                return self.hazard(HazardKind::EntryPoints, call.range().start());
-            }
             "docopt" => return call.arguments.args.iter().for_each(|argument| self.doc(argument)),
             "extend" => {
                 if let (Expr::Attribute(target), Some(value)) =
