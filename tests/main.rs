@@ -13,4 +13,5 @@ mod interpreters;
 mod isolation;
 mod reproducible;
 mod runtime;
+mod sizes;
 mod support;
