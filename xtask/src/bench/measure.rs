@@ -4,9 +4,12 @@
 //! becomes. The pipeline holds hundreds of megabytes, so each run is started by a fresh xtask, through
 //! a hidden verb.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -16,13 +19,20 @@ use serde::{Deserialize, Serialize};
 pub struct Cost {
     /// Wall time in nanoseconds, from before fork to after wait.
     pub nanoseconds: u64,
-    /// Peak resident memory in KiB.
+    /// Peak resident memory in KiB, of the largest process.
     pub peak_kib: u64,
+    /// Peak memory in KiB that no other process shares, of all processes together; with `--memory`.
+    pub private_kib: Option<u64>,
+    /// Bytes that came from the disk.
+    pub read_bytes: u64,
 }
 
 /// Run a program and print what it cost, as JSON
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Look at its memory again and again, which makes it slower
+    #[arg(long)]
+    memory: bool,
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }
@@ -41,12 +51,18 @@ impl Args {
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
+        let private_kib = self.memory.then(|| watch(child.id()));
         let (status, usage) = wait(child.id())?;
         let nanoseconds = start.elapsed().as_nanos() as u64;
         if status != 0 {
             bail!("{} ended with wait status {status:#x}", program.display());
         }
-        let cost = Cost { nanoseconds, peak_kib: usage.ru_maxrss as u64 };
+        let cost = Cost {
+            nanoseconds,
+            peak_kib: usage.ru_maxrss as u64,
+            private_kib,
+            read_bytes: usage.ru_inblock as u64 * 512,
+        };
         println!("{}", serde_json::to_string(&cost)?);
         Ok(ExitCode::SUCCESS)
     }
@@ -64,47 +80,209 @@ fn wait(pid: u32) -> Result<(i32, libc::rusage)> {
     }
 }
 
-/// Runs `command` once in a small process of its own, with an environment of `PATH` and UTF-8 only.
-///
-/// # Errors
-/// As [`Args::run`], with the program's own stderr.
-pub fn once(command: &[OsString]) -> Result<Cost> {
-    let own = std::env::current_exe().context("cannot find xtask's own program")?;
-    let output = clean(Command::new(own).arg("measure").arg("--").args(command))
-        .output()
-        .context("cannot start xtask again")?;
-    if !output.status.success() {
-        bail!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+/// The peak of the private memory of a process and its children, until it ends.
+fn watch(pid: u32) -> u64 {
+    const PAUSE: Duration = Duration::from_millis(1);
+    let mut peak = 0;
+    while is_running(pid) {
+        peak = peak.max(private_of_tree(pid));
+        std::thread::sleep(PAUSE);
     }
-    serde_json::from_slice(&output.stdout).context("a measurement cannot be read")
+    peak
 }
 
-/// Instructions that the program executes, children not counted; none without valgrind.
-///
-/// # Errors
-/// A program that fails under valgrind.
-pub fn instructions(command: &[OsString]) -> Result<Option<u64>> {
-    let Ok(valgrind) = which::which("valgrind") else { return Ok(None) };
-    let output = clean(
-        Command::new(valgrind)
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--"])
-            .args(command),
-    )
-    .stdin(Stdio::null())
-    .output()
-    .context("cannot start valgrind")?;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        bail!("a program failed under valgrind:\n{}", stderr.trim_end());
+/// A process that has ended stays until it is waited for.
+fn is_running(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !"ZX".contains(state))
+}
+
+fn private_of_tree(pid: u32) -> u64 {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let below = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
+    private_kib(&smaps) + below.map(private_of_tree).sum::<u64>()
+}
+
+/// What a process has for itself. A memory file counts as a whole: its pages stay, mapped or not.
+fn private_kib(smaps: &str) -> u64 {
+    let (mut private, mut files) = (0, BTreeMap::<&str, u64>::new());
+    let mut memory_file = false;
+    for line in smaps.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["Private_Clean:" | "Private_Dirty:", kib, _] if !memory_file => {
+                private += kib.parse::<u64>().unwrap_or(0);
+            }
+            // "start-end rw-p offset device inode path"
+            [range, _, offset, _, inode, path @ ..] if range.contains('-') => {
+                memory_file = path.first().is_some_and(|path| path.starts_with("/memfd:"));
+                let hex = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
+                if let (true, Some((start, end))) = (memory_file, range.split_once('-')) {
+                    let file = files.entry(inode).or_default();
+                    *file = (*file).max(hex(offset) + hex(end).saturating_sub(hex(start)));
+                }
+            }
+            _ => {}
+        }
     }
-    let collected = stderr.lines().rev().find_map(|line| line.split_once("Collected : "));
-    match collected.and_then(|(_, count)| count.trim().parse().ok()) {
-        Some(count) => Ok(Some(count)),
-        None => bail!("valgrind's count cannot be found in:\n{}", stderr.trim_end()),
+    private + files.values().sum::<u64>() / 1024
+}
+
+/// Something to measure: a command line and what its environment has besides `PATH` and UTF-8.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+    /// Variables.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+impl Program {
+    /// Runs it once in a small process of its own.
+    ///
+    /// # Errors
+    /// As [`Args::run`], with the program's own stderr.
+    pub fn once(&self) -> Result<Cost> {
+        self.measure(&[])
+    }
+
+    /// As [`Program::once`], with [`Cost::private_kib`]; slower than without.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn memory(&self) -> Result<Cost> {
+        self.measure(&["--memory"])
+    }
+
+    fn measure(&self, words: &[&str]) -> Result<Cost> {
+        let own = std::env::current_exe().context("cannot find xtask's own program")?;
+        let mut command = Command::new(own);
+        command.arg("measure").args(words).arg("--").args(&self.command);
+        let output = self.clean(&mut command).output().context("cannot start xtask again")?;
+        if !output.status.success() {
+            bail!("{}", last_line(&output.stderr));
+        }
+        serde_json::from_slice(&output.stdout).context("a measurement cannot be read")
+    }
+
+    /// What it prints.
+    ///
+    /// # Errors
+    /// A program that fails.
+    pub fn output(&self) -> Result<String> {
+        let [program, args @ ..] = self.command.as_slice() else { bail!("no program") };
+        let mut command = Command::new(program);
+        let output = self.clean(command.args(args)).output().context("cannot start it")?;
+        if !output.status.success() {
+            bail!("{}", last_line(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Instructions that the program and its children execute; none without valgrind.
+    ///
+    /// # Errors
+    /// A program that fails under valgrind.
+    pub fn instructions(&self) -> Result<Option<u64>> {
+        let Ok(valgrind) = which::which("valgrind") else { return Ok(None) };
+        let mut command = Command::new(valgrind);
+        command.args(["--tool=callgrind", "--trace-children=yes"]);
+        command.args(["--callgrind-out-file=/dev/null", "--"]).args(&self.command);
+        let output = self.clean(&mut command).output().context("cannot start valgrind")?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            bail!("under valgrind: {}", last_line(&output.stderr));
+        }
+        let counts = stderr.lines().filter_map(|line| line.split_once("Collected : "));
+        let counts: Vec<u64> = counts.filter_map(|(_, count)| count.trim().parse().ok()).collect();
+        match counts.as_slice() {
+            [] => bail!("valgrind's count cannot be found in what it said"),
+            counts => Ok(Some(counts.iter().sum())),
+        }
+    }
+
+    /// How often the program and its children open a file; none without strace.
+    ///
+    /// # Errors
+    /// A program that fails under strace.
+    pub fn files_opened(&self) -> Result<Option<u64>> {
+        let Ok(strace) = which::which("strace") else { return Ok(None) };
+        let log = tempfile::NamedTempFile::new().context("cannot create a file")?;
+        let mut command = Command::new(strace);
+        command.args(["-f", "-qq", "-e", "trace=open,openat,openat2", "-e", "signal=none", "-o"]);
+        command.arg(log.path()).args(&self.command);
+        let output = self.clean(&mut command).output().context("cannot start strace")?;
+        if !output.status.success() {
+            bail!("under strace: {}", last_line(&output.stderr));
+        }
+        let log = fs::read_to_string(log.path()).context("cannot read what strace wrote")?;
+        let opened = log.lines().filter(|line| {
+            line.rsplit_once(" = ").is_some_and(|(_, result)| !result.starts_with('-'))
+        });
+        Ok(Some(opened.count() as u64))
+    }
+
+    fn clean<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        command.env_clear().env("PATH", path).env("LANG", "C.UTF-8").stdin(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)))
     }
 }
 
-fn clean(command: &mut Command) -> &mut Command {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    command.env_clear().env("PATH", path).env("LANG", "C.UTF-8")
+/// The last line that says something; the whole is in the hands of who runs the program himself.
+fn last_line(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let mut lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.next().unwrap_or("it failed without a word");
+    // What xtask adds to what the program said.
+    let said = lines.find(|line| !line.starts_with("error:"));
+    match last.starts_with("error:") {
+        true => said.map_or_else(|| last.to_owned(), |said| format!("{said} ({last})")),
+        false => last.to_owned(),
+    }
+}
+
+/// Has the kernel forget what it read of files: of all where that is allowed, else of these trees.
+///
+/// # Errors
+/// A tree that cannot be listed.
+pub fn forget_files(trees: &[&Path]) -> Result<()> {
+    // SAFETY: takes nothing and cannot fail; pages that are not written yet would stay.
+    unsafe { libc::sync() };
+    if fs::write("/proc/sys/vm/drop_caches", "3").is_ok() {
+        return Ok(());
+    }
+    for tree in trees {
+        for entry in walkdir::WalkDir::new(tree) {
+            let entry = entry.with_context(|| format!("cannot list {}", tree.display()))?;
+            let Ok(file) = fs::File::open(entry.path()) else { continue };
+            // Advice may be ignored.
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_files_count_once_and_as_a_whole() {
+        let smaps = "\
+7f0000000000-7f0000001000 r--p 00000000 08:01 11 /usr/bin/app
+Private_Clean:         4 kB
+Private_Dirty:         8 kB
+7f0000100000-7f0000104000 r-xp 00000000 00:01 42 /memfd:_ssl (deleted)
+Private_Clean:         4 kB
+7f0000104000-7f0000106000 rw-p 00004000 00:01 42 /memfd:_ssl (deleted)
+Private_Dirty:         4 kB
+7f0000200000-7f0000201000 rw-p 00000000 00:00 0
+Private_Dirty:         4 kB
+VmFlags: rd wr mr";
+        assert_eq!(private_kib(smaps), 4 + 8 + 24 + 4);
+    }
 }

@@ -1,212 +1,207 @@
-//! Start to self-test done: the launcher beside `python3 -I` with warm bytecode.
+//! What a start costs: time, instructions, memory, files; with warm and with cold files.
 
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use pyrmware_payload::Entry;
-use walkdir::WalkDir;
+use anyhow::Result;
 
-use super::measure::{self, Cost};
-use super::table;
-use crate::config::{Config, Flags};
-use crate::dist::{self, resolve};
+use super::app::{App, Point};
+use super::measure::{Cost, Program, forget_files};
+use super::peers::{Made, STOCK};
+use super::table::{self, Cell, Matrix};
+use super::{Selection, table::Unit};
 use crate::ui::Ui;
 
-/// Wall time, instructions and peak memory from start to the end of the self-test
+/// Time, instructions, memory and files of a start, for every application and peer
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Interleaved runs of each program, after two that are not counted
+    /// Interleaved runs of each program, after one that is not counted
     #[arg(long, default_value_t = 21)]
     runs: usize,
-    /// Put the table into README.md, between its marks
+    /// Runs with nothing of the files in memory
+    #[arg(long, default_value_t = 5)]
+    cold_runs: usize,
+    /// Where the measured runs end [default: all three]
+    #[arg(long = "points", value_name = "LIST", value_delimiter = ',', value_enum)]
+    points: Vec<Point>,
+    /// Do not count instructions, which takes far longer than all the rest
     #[arg(long)]
-    readme: bool,
-    /// Applications to measure [default: the sample and hello, web, native and db under tests/apps]
-    #[arg(long = "app", value_name = "DIR")]
-    apps: Vec<PathBuf>,
+    no_instructions: bool,
     #[command(flatten)]
-    flags: Flags,
+    selection: Selection,
 }
 
-/// The programs of one application, the way in which a user starts them.
-struct Pair {
-    name: String,
-    stock: Vec<OsString>,
-    launcher: Vec<OsString>,
+/// What was measured of one program to one point.
+#[derive(Default)]
+struct Measured {
+    warm: Vec<Cost>,
+    cold: Vec<Cost>,
+    private_kib: Vec<u64>,
+    instructions: Option<u64>,
+    files: Option<u64>,
+    failure: Option<String>,
 }
 
-/// Medians of both.
-pub(super) struct Row {
-    pub name: String,
-    pub stock: Measured,
-    pub launcher: Measured,
-}
-
-pub(super) struct Measured {
-    pub milliseconds: f64,
-    pub peak_mib: f64,
-    pub instructions: Option<u64>,
-}
+/// (application, peer, point) -> what was measured.
+type Results = BTreeMap<(String, &'static str, Point), Measured>;
 
 impl Args {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
-        let first = Config::load(&self.flags)?;
-        let root = first.paths.root.clone();
-        let apps = if self.apps.is_empty() { default_apps(&root)? } else { self.apps.clone() };
-        let mut pairs = Vec::new();
-        let mut python = String::new();
-        for app in apps {
-            let flags = Flags { project: Some(app.clone()), ..self.flags.clone() };
-            let config = Config::load(&flags)?;
-            if config.project.verify.is_none() {
-                bail!("{} has no [tool.pyrmware.verify] command to measure", app.display());
+        let points = match self.points.as_slice() {
+            [] => vec![Point::Main, Point::Action, Point::Selftest],
+            points => points.to_vec(),
+        };
+        let (apps, peers) = (self.selection.apps(ui)?, self.selection.peers()?);
+        let mut results = Results::new();
+        for app in &apps {
+            let mut made = Vec::new();
+            for peer in &peers {
+                match peer.make(app, &self.selection.flags, ui, false) {
+                    Ok(program) => made.push(program),
+                    Err(error) => {
+                        for point in &points {
+                            let failure = Some(format!("{error:#}"));
+                            let cell = Measured { failure, ..Measured::default() };
+                            results.insert((app.name.clone(), peer.name, *point), cell);
+                        }
+                    }
+                }
             }
-            let launcher = dist::run(config, ui)?.launcher;
-            let plan = resolve::run(Config::load(&flags)?)?;
-            python.clone_from(&plan.interpreter.full_version);
-            pairs.push(prepare(&plan, &launcher)?);
+            for point in &points {
+                if let Some(args) = app.args(*point) {
+                    ui.status("Measuring", format_args!("{}: {}", app.name, point.title()));
+                    for (peer, cell) in self.measure(app, &made, args)? {
+                        results.insert((app.name.clone(), peer, *point), cell);
+                    }
+                }
+            }
         }
-        let rows = pairs
+        let names = peers.iter().map(|peer| peer.name).collect();
+        let text = self.tables(&results, &apps, names, &points);
+        self.selection.publish("startup", &text, ui)
+    }
+
+    /// Runs alternate, so that whatever else the machine does falls on all alike.
+    fn measure(
+        &self,
+        app: &App,
+        made: &[Made],
+        args: &[String],
+    ) -> Result<Vec<(&'static str, Measured)>> {
+        const WARM_UP: usize = 1;
+        let mut cells: Vec<(Program, Measured)> = made
             .iter()
-            .map(|pair| {
-                ui.status("Measuring", format_args!("{}, {} runs of each", pair.name, self.runs));
-                pair.measure(self.runs)
+            .map(|made| {
+                let command = made.command.iter().cloned().chain(args.iter().map(Into::into));
+                let program = Program { command: command.collect(), env: made.env.clone() };
+                (program, Measured::default())
             })
-            .collect::<Result<Vec<_>>>()?;
-        let text = table::startup(&rows, &python, self.runs);
-        if self.readme {
-            table::put(&root.join("README.md"), "startup", &text)?;
-        }
-        ui.result(text.trim_end(), serde_json::json!({"reason": "bench", "table": text}))?;
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-fn default_apps(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut apps = vec![root.join("python-app")];
-    let folder = root.join("tests/apps");
-    for app in ["hello", "web", "native", "db"] {
-        let app = folder.join(app);
-        if app.join("pyproject.toml").is_file() {
-            apps.push(app);
-        }
-    }
-    Ok(apps)
-}
-
-/// A copy of application and dependencies with their bytecode beside them, and the two command lines.
-fn prepare(plan: &resolve::Plan, launcher: &Path) -> Result<Pair> {
-    let project = &plan.config.project;
-    let folder = plan.config.paths.target.join("pyrmware/bench").join(&project.name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    let source =
-        [project.dir.join("src"), project.dir.clone()].into_iter().find(|dir| dir.is_dir());
-    let mut search = Vec::new();
-    let roots = [("app", source), ("site", plan.site.clone())];
-    for (name, root) in roots.into_iter().filter_map(|(name, root)| Some((name, root?))) {
-        let copy = folder.join(name);
-        copy_tree(&root, &copy)?;
-        search.push(copy);
-    }
-    let mut compile = plan.interpreter.command();
-    compile.args(["-m", "compileall", "-q"]).args(&search).env_remove("PYTHONDONTWRITEBYTECODE");
-    // Templates and test data need not compile.
-    compile.output().context("cannot compile the stock copy")?;
-
-    let verify = project.verify.clone().unwrap_or_default();
-    let mut stock: Vec<OsString> = vec![plan.interpreter.program.clone().into()];
-    stock.extend(["-I".into(), "-c".into(), stock_program(&search, &project.entry).into()]);
-    stock.extend(verify.iter().map(OsString::from));
-    let mut started: Vec<OsString> = vec![launcher.into()];
-    started.extend(verify.iter().map(OsString::from));
-    Ok(Pair { name: project.name.clone(), stock, launcher: started })
-}
-
-/// What a start script of a stock installation would do.
-fn stock_program(search: &[PathBuf], entry: &Entry) -> String {
-    let search: Vec<_> = search.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-    let run = match entry {
-        Entry::Module(module) => {
-            format!("import runpy; runpy.run_module({module:?}, None, '__main__', True)")
-        }
-        Entry::Function { module, function } => {
-            format!("import {module}; sys.exit({module}.{function}())")
-        }
-    };
-    format!("import sys; sys.path[:0] = {search:?}; {run}")
-}
-
-fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    let skip = |name: &std::ffi::OsStr| name == "__pycache__" || name == ".venv";
-    for entry in WalkDir::new(from).into_iter().filter_entry(|entry| !skip(entry.file_name())) {
-        let entry = entry.with_context(|| format!("cannot list {}", from.display()))?;
-        let target = to.join(entry.path().strip_prefix(from)?);
-        if entry.file_type().is_dir() {
-            fs::create_dir_all(&target)
-                .with_context(|| format!("cannot create {}", target.display()))?;
-        } else {
-            fs::copy(entry.path(), &target)
-                .with_context(|| format!("cannot copy {}", entry.path().display()))?;
-        }
-    }
-    Ok(())
-}
-
-impl Pair {
-    /// Runs alternate, so that whatever else the machine does falls on both alike.
-    fn measure(&self, runs: usize) -> Result<Row> {
-        const WARM_UP: usize = 2;
-        let (mut stock, mut launcher) = (Vec::new(), Vec::new());
-        for run in 0..runs + WARM_UP {
-            let (one, other) = (measure::once(&self.stock)?, measure::once(&self.launcher)?);
-            if run >= WARM_UP {
-                stock.push(one);
-                launcher.push(other);
+            .collect();
+        let prefix = &app.plan.interpreter.prefix;
+        for run in 0..self.runs + WARM_UP {
+            for (program, cell) in &mut cells {
+                let cost = cell.attempt(|| program.once());
+                cell.warm.extend(cost.filter(|_| run >= WARM_UP));
             }
         }
-        Ok(Row {
-            name: self.name.clone(),
-            stock: Measured::of(&stock, measure::instructions(&self.stock)?),
-            launcher: Measured::of(&launcher, measure::instructions(&self.launcher)?),
-        })
+        for _ in 0..self.cold_runs {
+            for (program, cell) in &mut cells {
+                forget_files(&[&app.folder, prefix])?;
+                let cost = cell.attempt(|| program.once());
+                cell.cold.extend(cost);
+            }
+        }
+        for (program, cell) in &mut cells {
+            for _ in 0..self.cold_runs.max(1) {
+                let cost = cell.attempt(|| program.memory());
+                cell.private_kib.extend(cost.and_then(|cost| cost.private_kib));
+            }
+            cell.files = cell.attempt(|| program.files_opened()).flatten();
+            if !self.no_instructions {
+                cell.instructions = cell.attempt(|| program.instructions()).flatten();
+            }
+        }
+        let cells = cells.into_iter().map(|(_, cell)| cell);
+        Ok(made.iter().map(|made| made.peer).zip(cells).collect())
+    }
+
+    fn tables(
+        &self,
+        results: &Results,
+        apps: &[App],
+        peers: Vec<&'static str>,
+        points: &[Point],
+    ) -> String {
+        let names: Vec<&str> = apps.iter().map(|app| app.name.as_str()).collect();
+        let mut notes = table::Notes::default();
+        let mut matrix =
+            |title: String, unit: Unit, point: Point, value: &dyn Fn(&Measured) -> Option<f64>| {
+                let mut matrix = Matrix::new(title, unit, &peers, STOCK);
+                for app in &names {
+                    let of =
+                        |peer: &&'static str| match results.get(&(app.to_string(), *peer, point)) {
+                            None => Cell::Absent,
+                            Some(Measured { failure: Some(reason), .. }) => {
+                                Cell::Fails(notes.number(app, peer, reason))
+                            }
+                            Some(measured) => value(measured).map_or(Cell::Absent, Cell::Value),
+                        };
+                    matrix.row(app, peers.iter().map(of).collect());
+                }
+                matrix.text()
+            };
+        let mut text = String::new();
+        for point in points {
+            let title = point.title();
+            text += &matrix(format!("{title}: wall time, ms"), Unit::Tenth, *point, &|it| {
+                table::median(it.warm.iter().map(|cost| cost.nanoseconds)).map(|ns| ns / 1e6)
+            });
+            text +=
+                &matrix(format!("{title}: instructions, millions"), Unit::Whole, *point, &|it| {
+                    it.instructions.map(|count| count as f64 / 1e6)
+                });
+        }
+        let Some(last) = points.last().copied() else { return text };
+        let rest = if points.contains(&Point::Action) { Point::Action } else { last };
+        let title = rest.title();
+        text += &matrix(format!("{title}: peak private memory, MiB"), Unit::Tenth, rest, &|it| {
+            table::median(it.private_kib.iter().copied()).map(|kib| kib / 1024.0)
+        });
+        text += &matrix(format!("{title}: peak resident memory, MiB"), Unit::Tenth, rest, &|it| {
+            table::median(it.warm.iter().map(|cost| cost.peak_kib)).map(|kib| kib / 1024.0)
+        });
+        text += &matrix(format!("{title}: files opened"), Unit::Whole, rest, &|it| {
+            it.files.map(|files| files as f64)
+        });
+        text +=
+            &matrix(format!("{title}: wall time with cold files, ms"), Unit::Whole, rest, &|it| {
+                table::median(it.cold.iter().map(|cost| cost.nanoseconds)).map(|ns| ns / 1e6)
+            });
+        text += &matrix(
+            format!("{title}: read from disk with cold files, MiB"),
+            Unit::Tenth,
+            rest,
+            &|it| table::median(it.cold.iter().map(|cost| cost.read_bytes)).map(|b| b / 1048576.0),
+        );
+        let python = apps.first().map_or("", |app| &app.plan.interpreter.full_version);
+        text += &format!(
+            "Python {python}. Medians of {} interleaved runs, {} with cold files; children count. \
+             Instructions by callgrind. `no bytecode`: application and dependencies without `.pyc` \
+             files, as on a root that cannot be written. Private memory: what no other process \
+             shares, and memory files as a whole. Last rows: geometric mean against `{STOCK}`, of \
+             the applications that run with both.\n",
+            self.runs, self.cold_runs
+        );
+        text + &notes.text()
     }
 }
 
 impl Measured {
-    fn of(costs: &[Cost], instructions: Option<u64>) -> Measured {
-        Measured {
-            milliseconds: median(costs.iter().map(|cost| cost.nanoseconds)) / 1e6,
-            peak_mib: median(costs.iter().map(|cost| cost.peak_kib)) / 1024.0,
-            instructions,
+    /// After the first failure there are no more attempts.
+    fn attempt<T>(&mut self, work: impl FnOnce() -> Result<T>) -> Option<T> {
+        if self.failure.is_some() {
+            return None;
         }
-    }
-}
-
-fn median(values: impl Iterator<Item = u64>) -> f64 {
-    let mut values: Vec<u64> = values.collect();
-    values.sort_unstable();
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        odd if odd % 2 == 1 => values[middle] as f64,
-        _ => (values[middle - 1] + values[middle]) as f64 / 2.0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians() {
-        assert_eq!(median([3, 1, 2].into_iter()), 2.0);
-        assert_eq!(median([4, 1, 2, 3].into_iter()), 2.5);
-        assert_eq!(median([].into_iter()), 0.0);
+        work().map_err(|error| self.failure = Some(format!("{error:#}"))).ok()
     }
 }
