@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 fn main() {
     pyo3_build_config::use_pyo3_cfgs();
+    println!("cargo:rustc-check-cfg=cfg(lazy_globals)");
     payload();
     match env_path("PYRMWARE_LINK") {
         Some(arguments) => link_as_told(&arguments),
@@ -37,6 +38,9 @@ fn link_as_told(arguments: &PathBuf) {
     let text = fs::read_to_string(arguments).unwrap_or_else(|error| {
         panic!("PYRMWARE_LINK names {}, which cannot be read: {error}", arguments.display())
     });
+    if text.contains("--wrap=_PyDict_LoadGlobal") {
+        println!("cargo:rustc-cfg=lazy_globals");
+    }
     for argument in text.lines() {
         println!("cargo:rustc-link-arg-bins={argument}");
     }

@@ -294,6 +294,20 @@ fn raise(kind: *mut ffi::PyObject, message: &str) -> Raised {
     Raised
 }
 
+/// Does something between an exception and whoever handles it; what it raises itself is dropped.
+pub fn without_exception(work: impl FnOnce() -> Py<()>) {
+    let (mut kind, mut value, mut trace) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: what is taken out, or null, is put back.
+    #[allow(deprecated, reason = "the one pair that all versions have")]
+    unsafe {
+        ffi::PyErr_Fetch(&mut kind, &mut value, &mut trace);
+        if work().is_err() {
+            ffi::PyErr_Clear();
+        }
+        ffi::PyErr_Restore(kind, value, trace);
+    }
+}
+
 /// A function of the launcher that Python calls. Arguments passed by name follow the positional ones.
 pub type Function = fn(&[Obj]) -> Py;
 

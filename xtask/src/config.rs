@@ -141,6 +141,8 @@ pub struct Project {
     pub prune: Prune,
     /// `pyrmware.trace`, beside `pyproject.toml`.
     pub trace: trace::Trace,
+    /// `[tool.pyrmware.optimize]`.
+    pub optimize: Optimize,
     /// `[tool.pyrmware.verify] command`: arguments of the self-test; none: the launcher is only checked to start.
     pub verify: Option<Vec<String>>,
     /// `[tool.pyrmware.verify] imports`: whether every module that ships is imported.
@@ -196,6 +198,41 @@ impl Level {
         ("balanced", Level::Balanced),
         ("traced", Level::Traced),
     ];
+}
+
+/// `[tool.pyrmware.optimize]`.
+#[derive(Debug, Clone, Default)]
+pub struct Optimize {
+    /// What becomes of docstrings.
+    pub docstrings: Docstrings,
+    /// Whether tracebacks can point at a part of a line.
+    pub columns: bool,
+    /// What is bound when it is first asked for.
+    pub lazy_imports: LazyImports,
+}
+
+/// Which docstrings ship.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Docstrings {
+    /// The application's, and those of distributions and modules that read docstrings.
+    #[default]
+    Auto,
+    /// All.
+    Keep,
+    /// None.
+    Strip,
+}
+
+/// Where lazy imports are used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LazyImports {
+    /// Wherever they are harmless.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Off,
+    /// In these top-level packages, where they are harmless.
+    Packages(Vec<String>),
 }
 
 /// `[package.metadata.pyrmware.device.NAME]`.

@@ -1,4 +1,4 @@
-//! The pipeline: config -> resolve -> collect -> scan -> prune -> compile -> protect -> pack -> link -> verify -> report.
+//! The pipeline: config -> resolve -> collect -> scan -> prune -> transform -> compile -> protect -> pack -> link -> verify -> report.
 //!
 //! A stage is `run(&Plan, Previous) -> Result<Next>`; it does not print and it uses ordered maps.
 
@@ -15,6 +15,7 @@ pub mod report;
 pub mod resolve;
 pub mod scan;
 pub mod startup;
+pub mod transform;
 pub mod verify;
 
 use std::collections::BTreeMap;
@@ -190,7 +191,9 @@ impl<'a> Log<'a> {
         kept.notes.iter().for_each(|note| self.ui.note(note));
         self.tell_unanswered(&kept.unanswered());
         let ships = modules(shipping(&kept.graph.tree));
-        let compiled = self.stage("compile", "Compiling", ships, || compile::run(plan, kept))?;
+        let formed =
+            self.stage("transform", "Transforming", &ships, || transform::run(plan, kept))?;
+        let compiled = self.stage("compile", "Compiling", ships, || compile::run(plan, formed))?;
         // Templates and code for other versions did not compile and are out now.
         let ships = modules(shipping(&compiled.kept.graph.tree));
         let fresh = format!("{ships}, {} of them newly compiled", compiled.fresh);

@@ -22,18 +22,23 @@
 //!
 //! # History of the format
 //! * 1: the first.
+//! * 2: lazy bindings after a module's code; modules that an eager start imports are marked.
 
+mod lazy;
 mod reader;
 pub mod startup;
 #[cfg(feature = "writer")]
 mod writer;
 
+pub use lazy::{Binding, LazyTable, PYC_HEADER};
+#[cfg(feature = "writer")]
+pub use lazy::{Deferred, append_table};
 pub use reader::{Entries, Fault, File, Kind, Module, Payload};
 #[cfg(feature = "writer")]
 pub use writer::{Manifest, ModuleRecord, WriteError, Writer};
 
 /// Version of the format; a reader takes this one only.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The manifest's path inside the ZIP.
 pub const MANIFEST: &str = ".pyrmware-manifest";
@@ -62,6 +67,8 @@ pub mod keys {
     pub const DONE_WITHOUT: &str = "done-without";
     /// `true` when the launcher's own switches are ignored.
     pub const LOCKED_DOWN: &str = "locked-down";
+    /// `true` when modules have lazy bindings.
+    pub const LAZY: &str = "lazy";
 }
 
 const MAGIC: &[u8; 8] = b"PYRMWARE";
@@ -74,6 +81,7 @@ const LIBRARY: usize = 4;
 const NO_FILE: u32 = u32::MAX;
 const FLAG_PACKAGE: u8 = 1;
 const FLAG_SIDECAR: u8 = 2;
+const FLAG_EAGER: u8 = 4;
 /// The ZIP's comment: this, then offset and length of the manifest as eight hex digits each.
 const COMMENT: &str = "pyrmware manifest at ";
 const COMMENT_LEN: usize = COMMENT.len() + 8 + 1 + 8;

@@ -94,6 +94,8 @@ pub struct Module<'a> {
     pub package: bool,
     /// Its file lies beside the launcher, at [`SIDECAR_DIR`]`/filename`.
     pub sidecar: bool,
+    /// The application's start imports it, when no import is lazy.
+    pub eager: bool,
     /// Its bytes; none for namespace packages and sidecars.
     pub file: Option<File<'a>>,
     libraries: (u32, u32),
@@ -133,7 +135,7 @@ impl<'a> File<'a> {
     }
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     match bytes.get(at..at + 4) {
         Some(four) => u32::from_le_bytes([four[0], four[1], four[2], four[3]]),
         None => 0,
@@ -306,6 +308,7 @@ impl<'a> Payload<'a> {
             },
             package: record[21] & FLAG_PACKAGE != 0,
             sidecar: record[21] & FLAG_SIDECAR != 0,
+            eager: record[21] & FLAG_EAGER != 0,
             libraries: (u32_at(record, 24), u32_at(record, 28)),
         }
     }

@@ -29,6 +29,8 @@ pub struct ModuleRecord {
     pub package: bool,
     /// Its file lies beside the launcher, at [`SIDECAR_DIR`]`/filename`.
     pub sidecar: bool,
+    /// The application's start imports it, when no import is lazy.
+    pub eager: bool,
     /// The file's path as Python sees it below the launcher's virtual folder: `flask/app.py`.
     pub filename: String,
     /// Path of its bytes among the payload's files; none for namespace packages and sidecars.
@@ -228,8 +230,9 @@ fn encode(
             Some(path) => number(&mut modules, find(path)?)?,
             None => modules.extend_from_slice(&NO_FILE.to_le_bytes()),
         }
-        let flags =
-            u8::from(module.package) * FLAG_PACKAGE + u8::from(module.sidecar) * FLAG_SIDECAR;
+        let flags = u8::from(module.package) * FLAG_PACKAGE
+            + u8::from(module.sidecar) * FLAG_SIDECAR
+            + u8::from(module.eager) * FLAG_EAGER;
         modules.extend_from_slice(&[module.kind as u8, flags, 0, 0]);
         number(&mut modules, libraries.len() / LIBRARY)?;
         number(&mut modules, module.libraries.len())?;

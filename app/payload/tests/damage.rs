@@ -87,7 +87,7 @@ fn the_faults_are_told_apart() {
     assert_eq!(text(b"PK\x05\x06 some other zip, longer than the comment of ours"), not_recognised);
     assert_eq!(
         text(&flipped(manifest + 8)),
-        "the payload has format version 0, this launcher reads version 1"
+        "the payload has format version 3, this launcher reads version 2"
     );
     let damaged = "the payload is damaged: wrong checksum of the manifest";
     assert_eq!(text(&flipped(manifest + 50)), damaged);

@@ -37,7 +37,7 @@ fn manifest(bytes: &[u8]) -> String {
 fn an_empty_manifest() {
     let bytes = support::write(&[], &pyrmware_payload::Manifest::default());
     let expected = "\
-header   5059524d 57415245 01000000 30000000 6573d627 dc000000
+header   5059524d 57415245 02000000 30000000 6573d627 dc000000
 counts   00000000 00000000 00000000 00000000 00000000 00000000
 strings  ";
     assert_eq!(manifest(&bytes), expected);
@@ -46,7 +46,7 @@ strings  ";
 #[test]
 fn one_of_everything() {
     let expected = "\
-header   5059524d 57415245 01000000 3b020000 94c294d4 1c240000
+header   5059524d 57415245 02000000 3b020000 94c294d4 1c240000
 counts   02000000 05000000 05000000 02000000 01000000 af000000
 setting  00000000 03000000 03000000 05000000
 setting  08000000 05000000 0d000000 04000000

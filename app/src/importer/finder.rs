@@ -1,12 +1,13 @@
 //! The meta-path finder and loader: one object for every module of the payload.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3_ffi as ffi;
-use pyrmware_payload::{Kind, Module};
+use pyrmware_payload::{Kind, Module, PYC_HEADER};
 
 use super::{below_root, class, extension, first, intact, runtime, source, timing};
-use crate::object::{Obj, Py, function, import, import_error, os_error};
+use crate::object::{Obj, Py, function, import, import_error, os_error, without_exception};
 
 /// What every import needs, looked up once.
 struct Handles {
@@ -16,6 +17,8 @@ struct Handles {
     fix_filename: Obj,
     exec: Obj,
     run_without_frames: Obj,
+    gc_thresholds: Obj,
+    set_gc_thresholds: Obj,
 }
 
 static HANDLES: OnceLock<Handles> = OnceLock::new();
@@ -49,6 +52,8 @@ pub fn install(native: &Obj) -> Py {
         exec: import("builtins")?.attr("exec")?,
         run_without_frames: bootstrap.attr("_call_with_frames_removed")?,
         loader: loader.clone(),
+        gc_thresholds: import("gc")?.attr("get_threshold")?,
+        set_gc_thresholds: import("gc")?.attr("set_threshold")?,
     };
     let _ = HANDLES.set(handles);
     native.set_attr("loader", &loader)?;
@@ -115,12 +120,56 @@ fn exec_module(args: &[Obj]) -> Py {
     let code = code(filename, &origin)?;
     // By way of importlib, so that its frames are cut from tracebacks as usual.
     let handles = handles();
-    let done =
-        handles.run_without_frames.call(&[&handles.exec, &code, &module.attr("__dict__")?])?;
+    // SAFETY: a module's dictionary, borrowed: asking for `__dict__` would bind what is lazy.
+    let globals = unsafe { Obj::borrowed(ffi::PyModule_GetDict(module.as_ptr()))? };
+    let _calm = Calm::enter()?;
+    #[cfg(lazy_globals)]
+    let _running = super::lazy::Running::enter(&globals)?;
+    let done = handles.run_without_frames.call(&[&handles.exec, &code, &globals])?;
     if filename == "importlib/resources/readers.py" {
         runtime("resources")?.attr("keep_to_folders")?.call(&[module])?;
     }
     Ok(done)
+}
+
+/// While modules are imported nearly everything that is made stays: looking for garbage among it
+/// again and again is in vain. Until this is dropped the youngest generation may grow.
+struct Calm {
+    depth: &'static AtomicUsize,
+    /// The threshold before the outermost import.
+    before: Option<Obj>,
+}
+
+/// Objects that the youngest generation may have while modules are imported.
+const CALM: i64 = 100_000;
+
+impl Calm {
+    fn enter() -> Py<Calm> {
+        static DEPTH: AtomicUsize = AtomicUsize::new(0);
+        if DEPTH.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Ok(Calm { depth: &DEPTH, before: None });
+        }
+        let before = handles().gc_thresholds.call(&[])?;
+        let before = before.attr("__getitem__")?.call(&[&Obj::int(0)?])?;
+        handles().set_gc_thresholds.call(&[&Obj::int(CALM)?])?;
+        Ok(Calm { depth: &DEPTH, before: Some(before) })
+    }
+}
+
+impl Drop for Calm {
+    fn drop(&mut self) {
+        self.depth.fetch_sub(1, Ordering::Relaxed);
+        let Some(before) = &self.before else { return };
+        // A module that failed has left its exception.
+        without_exception(|| {
+            let now = handles().gc_thresholds.call(&[])?;
+            // Unless a module has set them itself.
+            if now.attr("__getitem__")?.call(&[&Obj::int(0)?])?.to_int()? == CALM {
+                handles().set_gc_thresholds.call(&[before])?;
+            }
+            Ok(())
+        });
+    }
 }
 
 fn load_module(args: &[Obj]) -> Py {
@@ -133,9 +182,12 @@ pub fn code(filename: &str, origin: &Obj) -> Py {
     let Some(file) = source().payload.file(&format!("{filename}c")) else {
         return Err(import_error(&format!("the payload has no code for {filename}")));
     };
-    const PYC_HEADER: usize = 16;
-    let bytes = intact(file.bytes()).get(PYC_HEADER..).unwrap_or_default();
-    // SAFETY: pointer and length describe the marshalled bytes, whose checksum was right.
+    unmarshal(intact(file.bytes()).get(PYC_HEADER..).unwrap_or_default(), origin)
+}
+
+/// The code object in bytes whose checksum was right, with its place for tracebacks.
+pub fn unmarshal(bytes: &[u8], origin: &Obj) -> Py {
+    // SAFETY: pointer and length describe the bytes; what follows the object is not read.
     let code = unsafe {
         Obj::owned(ffi::PyMarshal_ReadObjectFromString(bytes.as_ptr().cast(), bytes.len() as _))?
     };

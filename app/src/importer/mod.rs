@@ -9,6 +9,8 @@
 mod extension;
 mod files;
 mod finder;
+#[cfg(lazy_globals)]
+mod lazy;
 pub mod timing;
 pub mod trace;
 
@@ -57,6 +59,15 @@ pub fn install() -> Py<()> {
     let native = sys.attr("__class__")?.call(&[&Obj::str("_pyrmware")?])?;
     modules.set_item("_pyrmware", &native)?;
 
+    if source().payload.setting(keys::LAZY) == Ok("true") {
+        #[cfg(lazy_globals)]
+        lazy::install(&native)?;
+        #[cfg(not(lazy_globals))]
+        log::fatal(
+            log::EXIT_PAYLOAD,
+            "the payload has lazy bindings, which this launcher does not know",
+        );
+    }
     files::install(&native)?;
     extension::install(&native)?;
     let finder = finder::install(&native)?;

@@ -10,7 +10,7 @@ use toml::{Spanned, Value};
 
 use super::source::{Complaint, Source};
 use super::trace::Trace;
-use super::{Budget, Level, Project, Prune, raw};
+use super::{Budget, Docstrings, LazyImports, Level, Optimize, Project, Prune, raw};
 
 /// Keys of `[package.metadata.pyrmware]`, which are often looked for here.
 const DEVICE_SIDE: [&str; 2] = ["locked-down", "python-app"];
@@ -59,6 +59,7 @@ pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
         verify_imports: ours.verify.imports.unwrap_or(true),
         budget: budget(source, &ours)?,
         verify: ours.verify.command,
+        optimize: optimize(source, &ours.optimize)?,
     })
 }
 
@@ -103,8 +104,6 @@ fn refuse_later_values(source: &Source, ours: &raw::Pyrmware) -> Result<(), Comp
             .help(format!("accepted: \"{accepted}\""))),
         _ => Ok(()),
     };
-    only(ours.optimize.docstrings.as_ref(), "keep", "leaves docstrings as they are")?;
-    only(ours.optimize.lazy_imports.as_ref(), "off", "leaves imports as they are")?;
     only(ours.protect.mode.as_ref(), "bytecode", "has no such protection")
 }
 
@@ -315,6 +314,44 @@ fn duration(source: &Source, value: &Spanned<Value>) -> Result<Duration, Complai
             .complain(value.span(), "this is no duration")
             .help("accepted: \"80 ms\" or \"1.5 s\"")
     })
+}
+
+fn optimize(source: &Source, raw: &raw::Optimize) -> Result<Optimize, Complaint> {
+    let refuse = |value: &Spanned<Value>, accepted: &str| {
+        source
+            .complain(value.span(), "this is no way to optimize")
+            .help(format!("accepted: {accepted}"))
+    };
+    let word = |value: &Option<Spanned<Value>>, words: &[&str]| match value {
+        None => Ok(0),
+        Some(value) => words
+            .iter()
+            .position(|word| value.get_ref().as_str() == Some(word))
+            .ok_or_else(|| refuse(value, &words.join(", "))),
+    };
+    let docstrings = match word(&raw.docstrings, &["auto", "keep", "strip"])? {
+        0 => Docstrings::Auto,
+        1 => Docstrings::Keep,
+        _ => Docstrings::Strip,
+    };
+    let lazy_imports = match &raw.lazy_imports {
+        Some(value) if value.get_ref().is_array() => {
+            let names = value.get_ref().as_array().into_iter().flatten();
+            let names: Option<Vec<&str>> = names.map(Value::as_str).collect();
+            let is_module = |name: &&str| matches!(Entry::parse(name), Some(Entry::Module(_)));
+            let names = names.filter(|names| names.iter().all(is_module));
+            let names = names.ok_or_else(|| refuse(value, "names of packages"))?;
+            LazyImports::Packages(names.into_iter().map(str::to_owned).collect())
+        }
+        Some(value) => match value.get_ref().as_str() {
+            Some("auto") => LazyImports::Auto,
+            Some("off") => LazyImports::Off,
+            _ => return Err(refuse(value, "auto, off, [\"package\", …]")),
+        },
+        None => LazyImports::Auto,
+    };
+    let columns = word(&raw.columns, &["strip", "keep"])? == 1;
+    Ok(Optimize { docstrings, columns, lazy_imports })
 }
 
 fn size(source: &Source, value: &Spanned<Value>) -> Result<u64, Complaint> {

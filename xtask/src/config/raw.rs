@@ -80,6 +80,7 @@ pub struct Prune {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Optimize {
     pub docstrings: Option<Spanned<Value>>,
+    pub columns: Option<Spanned<Value>>,
     pub lazy_imports: Option<Spanned<Value>>,
 }
 

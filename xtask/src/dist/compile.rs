@@ -1,4 +1,4 @@
-//! [`Kept`] -> [`Compiled`]: bytecode for the target's magic, byte-reproducible, cached by content.
+//! [`Transformed`] -> [`Compiled`]: bytecode for the target's magic, byte-reproducible, cached by content.
 //!
 //! A module is compiled again only if its source, its path, the interpreter's version or the way of
 //! compiling changed; when there is nothing to compile no Python starts.
@@ -9,26 +9,26 @@ mod neutral;
 mod tests;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use pyrmware_payload::{Deferred, PYC_HEADER, append_table};
 use sha2::{Digest, Sha256};
 
-use self::worker::{Answer, Neutral, Refusal, Request, Worker};
+use self::worker::{Answer, Neutral, Refusal, Request, Workers};
 use super::collect::{Kind, Module, Origin};
 use super::prune::Kept;
 use super::resolve::Plan;
+use super::transform::{Form, Transformed};
 use crate::python::Interpreter;
 
 /// `sys.flags.optimize` of the bytecode.
 pub const OPTIMIZE: u8 = 0;
 
-/// Length of a `.pyc`'s header.
-const HEADER: usize = 16;
 /// More workers than this do not help: starting one costs as much as compiling a few modules.
 const MOST_WORKERS: usize = 8;
 /// A further worker is started for each so many modules.
@@ -39,6 +39,10 @@ const MODULES_PER_WORKER: usize = 12;
 pub struct Compiled {
     /// What ships.
     pub kept: Kept,
+    /// Modules that the application's start imports when no import is lazy.
+    pub eager: BTreeSet<String>,
+    /// Whether any module has lazy bindings.
+    pub lazy: bool,
     /// Module -> its `.pyc` in the cache (unchecked-hash header, canonical marshal).
     pub bytecode: BTreeMap<String, PathBuf>,
     /// How many were compiled now rather than found in the cache.
@@ -52,6 +56,7 @@ struct Job {
     filename: String,
     source: Vec<u8>,
     neutral: Option<Neutral>,
+    form: Form,
     /// Where the result goes.
     pyc: PathBuf,
 }
@@ -64,13 +69,16 @@ struct Job {
 /// # Errors
 /// A file cannot be read or written, the worker does not start, a module of the application does not
 /// compile (with file, line and text), or a dependency's bytecode is for another version.
-pub fn run(plan: &Plan, kept: Kept) -> Result<Compiled> {
-    let mut compiled = Compiled { kept, ..Compiled::default() };
+pub fn run(plan: &Plan, transformed: Transformed) -> Result<Compiled> {
+    let Transformed { kept, mut forms, eager } = transformed;
+    let lazy = forms.values().any(|form| !form.defer.is_empty());
+    let mut compiled = Compiled { kept, eager, lazy, ..Compiled::default() };
     let mut jobs = Vec::new();
     for (name, module) in &compiled.kept.graph.tree.modules {
         let pyc = match module.kind {
             Kind::Source => {
-                let job = prepare(plan, name, module)?;
+                let form = forms.remove(name).unwrap_or_else(Form::plain);
+                let job = prepare(plan, name, module, form)?;
                 let pyc = job.pyc.clone();
                 if !pyc.exists() {
                     jobs.push(job);
@@ -90,7 +98,7 @@ pub fn run(plan: &Plan, kept: Kept) -> Result<Compiled> {
 }
 
 /// Reads a module's source and finds its place in the cache.
-fn prepare(plan: &Plan, name: &str, module: &Module) -> Result<Job> {
+fn prepare(plan: &Plan, name: &str, module: &Module, form: Form) -> Result<Job> {
     let file = file_of(name, module)?;
     let source = std::fs::read(file)
         .with_context(|| format!("reading module {name} from {}", file.display()))?;
@@ -102,11 +110,12 @@ fn prepare(plan: &Plan, name: &str, module: &Module) -> Result<Job> {
         plan.interpreter.full_version.as_bytes(),
         &[OPTIMIZE],
         module.path.as_bytes(),
-        &serde_json::to_vec(&neutral)?,
+        &serde_json::to_vec(&(&neutral, &form))?,
+        &[form.columns.into()],
         &source,
     ];
     let pyc = cached(plan, &key);
-    Ok(Job { name: name.to_owned(), filename: module.path.clone(), source, neutral, pyc })
+    Ok(Job { name: name.to_owned(), filename: module.path.clone(), source, neutral, form, pyc })
 }
 
 /// Takes over bytecode that a dependency ships without source, as if it had been compiled here.
@@ -116,7 +125,7 @@ fn adopt(plan: &Plan, name: &str, module: &Module) -> Result<PathBuf> {
         .with_context(|| format!("reading module {name} from {}", file.display()))?;
     let magic = bytes.first_chunk().map(|magic| u16::from_le_bytes(*magic)).unwrap_or_default();
     let Interpreter { magic: wanted, full_version, version, .. } = &plan.interpreter;
-    let code = match bytes.get(HEADER..) {
+    let code = match bytes.get(PYC_HEADER..) {
         Some(code) if magic == *wanted => code,
         _ => bail!(
             "{} of {} is bytecode with magic number {magic}, Python {full_version} takes {wanted}; \
@@ -127,14 +136,14 @@ fn adopt(plan: &Plan, name: &str, module: &Module) -> Result<PathBuf> {
         ),
     };
     let key = [b"adopted", &marshal::FORM.to_le_bytes()[..], module.path.as_bytes(), &bytes];
-    let pyc = cached(plan, &key);
-    if !pyc.exists() {
+    let path = cached(plan, &key);
+    if !path.exists() {
         let code = marshal::canonical(code, *version, Some(&module.path)).with_context(|| {
             format!("reading the bytecode of module {name}, {}", file.display())
         })?;
-        store(&pyc, *wanted, [0; 8], &code)?;
+        store(&path, &pyc(*wanted, &code))?;
     }
-    Ok(pyc)
+    Ok(path)
 }
 
 fn file_of<'a>(name: &str, module: &'a Module) -> Result<&'a Path> {
@@ -161,20 +170,25 @@ fn cached(plan: &Plan, parts: &[&[u8]]) -> PathBuf {
     plan.config.paths.cache().join("pyc").join(&hash[..2]).join(format!("{}.pyc", &hash[2..]))
 }
 
-/// Writes a `.pyc` that is never checked against a source.
-fn store(pyc: &Path, magic: u16, source_hash: [u8; 8], code: &[u8]) -> Result<()> {
-    let act = || format!("writing bytecode into the cache, {}", pyc.display());
-    let folder = pyc.parent().with_context(act)?;
-    std::fs::create_dir_all(folder).with_context(act)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(act)?;
-    let mut bytes = Vec::with_capacity(HEADER + code.len());
+/// A `.pyc` that is never checked against a source.
+fn pyc(magic: u16, code: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(PYC_HEADER + code.len());
     bytes.extend_from_slice(&magic.to_le_bytes());
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&1u32.to_le_bytes());
-    bytes.extend_from_slice(&source_hash);
+    bytes.extend_from_slice(&[0; 8]); // no lazy bindings
     bytes.extend_from_slice(code);
-    file.write_all(&bytes).with_context(act)?;
-    file.persist(pyc).with_context(act)?;
+    bytes
+}
+
+/// Writes a file of the cache, aside and renamed.
+fn store(path: &Path, bytes: &[u8]) -> Result<()> {
+    let act = || format!("writing bytecode into the cache, {}", path.display());
+    let folder = path.parent().with_context(act)?;
+    std::fs::create_dir_all(folder).with_context(act)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(act)?;
+    file.write_all(bytes).with_context(act)?;
+    file.persist(path).with_context(act)?;
     Ok(())
 }
 
@@ -186,9 +200,9 @@ fn compile_all(interpreter: &Interpreter, jobs: &[Job]) -> Result<BTreeMap<Strin
     let refused = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
         let work = || -> Result<()> {
-            let mut worker = Worker::start(interpreter)?;
+            let mut workers = Workers::new(interpreter);
             while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Some(refusal) = compile_one(&mut worker, interpreter, job)? {
+                if let Some(refusal) = compile_one(&mut workers, interpreter, job)? {
                     let mut refused = refused.lock().map_err(|_| anyhow!("a worker panicked"))?;
                     refused.insert(job.name.clone(), refusal);
                 }
@@ -204,24 +218,38 @@ fn compile_all(interpreter: &Interpreter, jobs: &[Job]) -> Result<BTreeMap<Strin
 }
 
 fn compile_one(
-    worker: &mut Worker,
+    workers: &mut Workers<'_>,
     interpreter: &Interpreter,
     job: &Job,
 ) -> Result<Option<Refusal>> {
-    let request =
-        Request { filename: &job.filename, source: &job.source, neutral: job.neutral.as_ref() };
-    match worker.compile(&request) {
-        Ok(Answer::Code { marshalled, source_hash }) => {
-            let code = marshal::canonical(&marshalled, interpreter.version, None)
-                .with_context(|| format!("reading the bytecode of module {}", job.name))?;
-            store(&job.pyc, interpreter.magic, source_hash, &code)?;
+    let request = Request {
+        filename: &job.filename,
+        source: &job.source,
+        neutral: job.neutral.as_ref(),
+        form: &job.form,
+    };
+    let canonical = |marshalled: &[u8]| {
+        marshal::canonical(marshalled, interpreter.version, None)
+            .with_context(|| format!("reading the bytecode of module {}", job.name))
+    };
+    match workers.compile(&request)? {
+        Ok(Answer::Code { marshalled, deferred }) => {
+            let mut pyc = pyc(interpreter.magic, &canonical(&marshalled)?);
+            if !deferred.is_empty() {
+                let table: Vec<Deferred> = deferred
+                    .into_iter()
+                    .map(|statement| {
+                        Ok(Deferred { code: canonical(&statement.code)?, ..statement })
+                    })
+                    .collect::<Result<_>>()?;
+                append_table(&mut pyc, &table);
+            }
+            store(&job.pyc, &pyc)?;
             Ok(None)
         }
         Ok(Answer::Refused(refusal)) => Ok(Some(refusal)),
         Err(error) => {
-            // CPython's compiler has crashed on absurdly nested sources before. If it is not that,
-            // then the next worker does not start either.
-            *worker = Worker::start(interpreter)?;
+            // CPython's compiler has crashed on absurdly nested sources before.
             let message = format!("the compiler gave up: {error}");
             Ok(Some(Refusal { message, line: None, text: None }))
         }

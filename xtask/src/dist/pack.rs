@@ -7,7 +7,7 @@ mod strip;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,10 @@ use sha2::{Digest, Sha256};
 use self::libraries::Libraries;
 use self::record::Shipped;
 use super::collect::{Content, Kind, Module, Origin, Resource};
-use super::compile::OPTIMIZE;
+use super::compile::{Compiled, OPTIMIZE};
 use super::link::machine;
 use super::link::scrub::{self, Forbidden};
 use super::protect::Sealed;
-use super::prune::Kept;
 use super::resolve::Plan;
 use crate::config::Extensions;
 
@@ -51,6 +50,7 @@ pub struct Packed {
 /// the payload is larger than 4 GiB.
 pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
     let mut parts = Parts::new(plan);
+    parts.eager = sealed.compiled.eager.clone();
     let tree = &sealed.compiled.kept.graph.tree;
     parts.libraries(&tree.libraries)?;
     for (name, module) in &tree.modules {
@@ -67,7 +67,7 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
         parts.record(path, record)?;
     }
     let Parts { writer, mut manifest, sidecars, symbols, .. } = parts;
-    manifest.settings = settings(plan, &sealed.compiled.kept);
+    manifest.settings = settings(plan, &sealed.compiled);
     manifest.pruned = pruned(&sealed.compiled.kept.dropped);
     let zip = writer.finish(&manifest).context("packing the payload")?;
     let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -90,6 +90,8 @@ struct Parts {
     beside: bool,
     sidecars: BTreeMap<String, PathBuf>,
     symbols: BTreeMap<String, PathBuf>,
+    /// Modules that the application's start imports when no import is lazy.
+    eager: BTreeSet<String>,
     /// What became of the files that distributions list.
     shipped: BTreeMap<String, Shipped>,
 }
@@ -104,6 +106,7 @@ impl Parts {
             known: Libraries::default(),
             sidecars: BTreeMap::new(),
             symbols: BTreeMap::new(),
+            eager: BTreeSet::new(),
             shipped: BTreeMap::new(),
         }
     }
@@ -155,6 +158,7 @@ impl Parts {
             kind: pyrmware_payload::Kind::Namespace,
             package: module.package,
             sidecar: false,
+            eager: self.eager.contains(name),
             filename: module.path.clone(),
             file: None,
             libraries: Vec::new(),
@@ -213,9 +217,9 @@ pub fn shared_object(bytes: &[u8], folders: &[Forbidden]) -> Vec<u8> {
     out
 }
 
-fn settings(plan: &Plan, kept: &Kept) -> BTreeMap<String, String> {
+fn settings(plan: &Plan, compiled: &Compiled) -> BTreeMap<String, String> {
     let project = &plan.config.project;
-    let pairs = kept.done_without();
+    let pairs = compiled.kept.done_without();
     let lines: Vec<String> = pairs.map(|(module, asker)| format!("{module} {asker}")).collect();
     let done_without = lines.join("\n");
     let (major, minor) = plan.interpreter.version;
@@ -228,6 +232,7 @@ fn settings(plan: &Plan, kept: &Kept) -> BTreeMap<String, String> {
             (keys::MAGIC, plan.interpreter.magic.to_string()),
             (keys::TARGET, plan.target.clone()),
             (keys::OPTIMIZE, OPTIMIZE.to_string()),
+            (keys::LAZY, compiled.lazy.to_string()),
             (keys::LOCKED_DOWN, plan.config.device.locked_down.to_string()),
             (keys::DONE_WITHOUT, done_without),
         ]

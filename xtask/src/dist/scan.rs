@@ -14,6 +14,11 @@ mod source;
 mod tests;
 mod text;
 
+pub use condition::{Truth, evaluate};
+pub use resolve::absolute;
+pub use source::Dialect;
+pub use text::{decode, elements, literal};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;

@@ -2,8 +2,11 @@
 
 Talks over stdin and stdout. First a line of JSON says who is here: {"magic": 3495}. Then, for each
 line {"filename": "flask/app.py", "size": 123} and 123 bytes of source, the answer is
-{"size": 456, "hash": "16 hex digits"} and 456 bytes of marshalled code, or
+{"size": 456, "deferred": []} and 456 bytes of marshalled code, or
 {"error": "invalid syntax", "line": 7, "text": "x ="} and no more bytes.
+
+A request with "form" says what is done to the module before; see shaped(). What is deferred follows
+the module's code: {"size": 456, "deferred": [{"names": ["re"], "line": 3, "size": 78}]}.
 
 A request with "neutral": {"replace": [[old, new], …], "remove": [text, …]} is for a
 _sysconfigdata module: see neutral().
@@ -14,6 +17,8 @@ import sys
 # The working folder comes first for -c: a json.py of the user must not be taken for the library's.
 sys.path[:] = [folder for folder in sys.path if folder]
 
+import __future__  # noqa: E402
+import ast  # noqa: E402
 import importlib.util  # noqa: E402
 import json  # noqa: E402
 import marshal  # noqa: E402
@@ -45,14 +50,141 @@ def compiled(source, request):
     try:
         if "neutral" in request:
             source = neutral(source, **request["neutral"])
-        code = compile(source, request["filename"], "exec", dont_inherit=True, optimize=0)
-        data = marshal.dumps(code)
+        codes, deferred = shaped(source, request["filename"], **request.get("form", {}))
+        data = [marshal.dumps(code) for code in codes]
     except SyntaxError as error:
         text = error.text.rstrip() if isinstance(error.text, str) else None
         return {"error": error.msg, "line": error.lineno, "text": text}, b""
     except (ValueError, OverflowError, RecursionError, MemoryError) as error:
         return {"error": f"{type(error).__name__}: {error}", "line": None, "text": None}, b""
-    return {"size": len(data), "hash": importlib.util.source_hash(source).hex()}, data
+    parts = [{**names, "size": len(part)} for names, part in zip(deferred, data[1:])]
+    return {"size": len(data[0]), "deferred": parts}, b"".join(data)
+
+
+def shaped(
+    source, filename, docstrings=True, folds=(), stars=(), all=None, defer=(), marker=None
+):
+    """The module's code, and the code of each deferred statement with its names and line.
+
+    folds: [line, column, branch]: an `if` or `elif` at module level whose test is known: branch 0 is
+    its body, 1 is what else there is.
+    stars: position after folding: names: what of a star import is imported at once.
+    all: [positions, names, tuple]: the statements that make __all__, and what it is.
+    defer: {"names": […], "parts": [[statement, part], …]}: what is taken out of the module's body,
+    by position after folding; a part is the position of an alias in an import statement, a name that
+    a star import brings, or null for all of the statement.
+    marker: what the global of that name is bound to when something is deferred.
+    """
+    if docstrings and not folds and not defer:
+        return [compile(source, filename, "exec", dont_inherit=True, optimize=0)], []
+    tree = ast.parse(source, filename)
+    if not docstrings:
+        without_docstrings(tree)
+    taken = {(line, column): branch for line, column, branch in folds}
+    body = list(folded(tree.body, taken))
+    flags = 0
+    for statement in body:
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            for alias in statement.names:
+                flags |= getattr(__future__, alias.name).compiler_flag
+    gone = {}
+    if all:
+        (first, *others), names, is_tuple = all
+        texts = [ast.Constant(name) for name in names]
+        value = (ast.Tuple if is_tuple else ast.List)(texts, ast.Load())
+        node = ast.Assign([ast.Name("__all__", ast.Store())], value)
+        body[first] = ast.copy_location(node, body[first])
+        gone.update((index, {None}) for index in others)
+    modules = []
+    for group in defer:
+        parts = []
+        for index, part in group["parts"]:
+            gone.setdefault(index, set()).add(part)
+            parts.append(taken_out(body[index], part))
+        if set().union(*map(bound, parts)) != set(group["names"]):
+            raise ValueError(f"{group['names']} are not bound where they were found")
+        modules.append(ast.Module(parts, []))
+    rest = []
+    for index, statement in enumerate(body):
+        parts = gone.get(index, ())
+        if str(index) in stars:
+            statement.names = [ast.alias(name) for name in stars[str(index)]]
+        elif None not in parts and parts:
+            names = [alias for at, alias in enumerate(statement.names) if at not in parts]
+            statement.names = names
+        text = not docstrings and not rest and is_text(statement)
+        if None not in parts and getattr(statement, "names", True) and not text:
+            rest.append(statement)
+    if marker is not None:
+        rest.insert(prologue(rest), marking(marker))
+    modules.insert(0, ast.Module(rest, tree.type_ignores))
+    codes = [
+        compile(ast.fix_missing_locations(module), filename, "exec", flags, True, 0)
+        for module in modules
+    ]
+    lines = [module.body[0].lineno for module in modules[1:]]
+    return codes, [{"names": g["names"], "line": line} for g, line in zip(defer, lines)]
+
+
+def taken_out(statement, part):
+    if part is None:
+        return statement
+    alias = ast.alias(part) if isinstance(part, str) else statement.names[part]
+    fields = {**dict(ast.iter_fields(statement)), "names": [alias]}
+    return ast.copy_location(type(statement)(**fields), statement)
+
+
+def bound(statement):
+    """The names that a deferred statement binds."""
+    if isinstance(statement, ast.Assign):
+        return {target.id for target in statement.targets}
+    if isinstance(statement, ast.Import):
+        return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+    if isinstance(statement, ast.ImportFrom):
+        return {alias.asname or alias.name for alias in statement.names}
+    return {statement.name}
+
+
+def without_docstrings(tree):
+    """Takes docstrings out of functions and classes."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            # All of them, lest the second becomes what the first was.
+            while node.body and is_text(node.body[0]):
+                gone = node.body.pop(0)
+            if not node.body:
+                node.body.append(ast.copy_location(ast.Pass(), gone))
+
+
+def is_text(node):
+    constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return constant and isinstance(node.value.value, str)
+
+
+def folded(body, taken):
+    """The statements of a body, with those of a branch in place of an `if` whose test is known."""
+    for node in body:
+        branch = taken.get((node.lineno, node.col_offset)) if isinstance(node, ast.If) else None
+        if branch is None:
+            yield node
+            continue
+        inner = node.orelse if branch else node.body
+        yield from folded(inner, taken)
+
+
+def prologue(body):
+    """The number of statements that must stay first: a docstring and `from __future__`."""
+    for index, node in enumerate(body):
+        future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        if not future and not (index == 0 and is_text(node)):
+            return index
+    return len(body)
+
+
+def marking(path):
+    target = ast.Name("__pyrmware_lazy__", ast.Store())
+    node = ast.Assign([target], ast.Constant(path), lineno=1, col_offset=0)
+    return ast.fix_missing_locations(node)
 
 
 def neutral(source, replace, remove):

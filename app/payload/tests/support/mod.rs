@@ -26,6 +26,7 @@ pub fn module(kind: Kind, package: bool, filename: &str, file: Option<&str>) -> 
         kind,
         package,
         sidecar: false,
+        eager: false,
         filename: filename.to_owned(),
         file: file.map(str::to_owned),
         libraries: Vec::new(),

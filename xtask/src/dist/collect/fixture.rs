@@ -84,6 +84,10 @@ fn plan(root: &Path, entry: &str) -> Plan {
         entry: Entry::parse(entry).unwrap(),
         include: Vec::new(),
         sdists: Vec::new(),
+        optimize: crate::config::Optimize {
+            lazy_imports: crate::config::LazyImports::Off,
+            ..Default::default()
+        },
         prune: Prune::default(),
         trace: Default::default(),
         verify: None,

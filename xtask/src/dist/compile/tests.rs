@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::worker::SCRIPT;
+use super::worker::{SCRIPT, Worker};
 use super::*;
 use crate::config::{Config, Flags};
 use crate::paths::Paths;
@@ -23,7 +23,10 @@ fn interpreters() -> Vec<Interpreter> {
 }
 
 fn code(worker: &mut Worker, filename: &str, source: &[u8]) -> Option<Vec<u8>> {
-    match worker.compile(&Request { filename, source, neutral: None }).unwrap() {
+    match worker
+        .compile(&Request { filename, source, neutral: None, form: &Form::plain() })
+        .unwrap()
+    {
         Answer::Code { marshalled, .. } => Some(marshalled),
         Answer::Refused(_) => None,
     }
@@ -59,8 +62,8 @@ for plain in sorted(folder.glob("*.plain")):
 /// Compiles `files` twice, in a fresh process and in a busy one in the opposite order, and compares.
 fn check(interpreter: &Interpreter, files: &[PathBuf]) {
     let temporary = tempfile::tempdir().unwrap();
-    let mut fresh = Worker::start(interpreter).unwrap();
-    let mut busy = Worker::start_with(interpreter, &format!("{BUSY}{SCRIPT}")).unwrap();
+    let mut fresh = Worker::start(interpreter, true).unwrap();
+    let mut busy = Worker::start_with(interpreter, true, &format!("{BUSY}{SCRIPT}")).unwrap();
     let mut canonical = BTreeMap::new();
     for (i, file) in files.iter().enumerate() {
         let Some(plain) = code(&mut fresh, "x.py", &std::fs::read(file).unwrap()) else { continue };
@@ -150,22 +153,22 @@ fn only_what_changed_is_compiled() {
         let [a, b] = [source(a), source("y = 2")];
         kept(folder.path(), &[("a", a.0, a.1, a.2), ("b", b.0, b.1, b.2)])
     };
-    let first = run(&plan, modules("x = 1")).unwrap();
+    let first = run(&plan, modules("x = 1").into()).unwrap();
     assert_eq!(first.fresh, 2);
     let pyc = std::fs::read(&first.bytecode["a"]).unwrap();
     assert_eq!(pyc[..2], plan.interpreter.magic.to_le_bytes());
     assert_eq!(pyc[2..8], *b"\r\n\x01\0\0\0", "never checked against a source");
-    assert_ne!(pyc[8..16], [0; 8]);
+    assert_eq!(pyc[8..16], [0; 8], "no lazy bindings");
 
-    let second = run(&plan, modules("x = 2")).unwrap();
+    let second = run(&plan, modules("x = 2").into()).unwrap();
     assert_eq!(second.fresh, 1);
     assert_eq!(second.bytecode["b"], first.bytecode["b"]);
     assert_ne!(second.bytecode["a"], first.bytecode["a"]);
 
     // Nothing to do: no Python is started, so that it does not matter that there is none.
     plan.interpreter.program = "/nonexistent/python3".into();
-    assert_eq!(run(&plan, modules("x = 1")).unwrap().bytecode, first.bytecode);
-    let error = run(&plan, modules("x = 3")).unwrap_err();
+    assert_eq!(run(&plan, modules("x = 1").into()).unwrap().bytecode, first.bytecode);
+    let error = run(&plan, modules("x = 3").into()).unwrap_err();
     assert_eq!(error.to_string(), "starting /nonexistent/python3 to compile modules");
 }
 
@@ -175,7 +178,7 @@ fn the_application_s_mistakes_end_the_build() {
     let plan = plan(folder.path());
     let source = b"def f():\n    return 1 +\n";
     let modules = [("main", Kind::Source, Origin::Application, &source[..])];
-    let error = run(&plan, kept(folder.path(), &modules)).unwrap_err().to_string();
+    let error = run(&plan, kept(folder.path(), &modules).into()).unwrap_err().to_string();
     let file = folder.path().join("main.py");
     assert_eq!(error, format!("{}:2: invalid syntax\n    return 1 +", file.display()));
 }
@@ -192,7 +195,7 @@ fn others_mistakes_are_left_out_with_the_reason() {
         ("old", Kind::Source, dependency(), &b"\nexec 'x' in {}\n"[..]),
         ("utf", Kind::Source, dependency(), &b"s = '\xe9'\n"[..]),
     ];
-    let compiled = run(&plan, kept(folder.path(), &modules)).unwrap();
+    let compiled = run(&plan, kept(folder.path(), &modules).into()).unwrap();
     let shipped: Vec<_> = compiled.bytecode.keys().collect();
     assert_eq!(shipped, ["fine", "latin"]);
     assert_eq!(compiled.fresh, 2);
@@ -208,7 +211,7 @@ fn bytecode_of_a_dependency_must_be_for_this_python() {
     let folder = tempfile::tempdir().unwrap();
     let plan = plan(folder.path());
     let modules = [("old", Kind::Bytecode, dependency(), &b"\xb3\xf2\r\n0123456789ab"[..])];
-    let error = run(&plan, kept(folder.path(), &modules)).unwrap_err().to_string();
+    let error = run(&plan, kept(folder.path(), &modules).into()).unwrap_err().to_string();
     let expected = format!(
         "{} of six is bytecode with magic number 62131, Python {} takes {}; install a version of it that \
          has sources or was made for this Python, or leave it out: [tool.pyrmware.prune] drop = [\"old\"]",
@@ -219,7 +222,7 @@ fn bytecode_of_a_dependency_must_be_for_this_python() {
     assert_eq!(error, expected);
     for damaged in [b"".to_vec(), plan.interpreter.magic.to_le_bytes().to_vec()] {
         let modules = [("old", Kind::Bytecode, dependency(), &damaged[..])];
-        assert!(run(&plan, kept(folder.path(), &modules)).is_err());
+        assert!(run(&plan, kept(folder.path(), &modules).into()).is_err());
     }
 }
 
@@ -227,12 +230,12 @@ fn bytecode_of_a_dependency_must_be_for_this_python() {
 fn bytecode_of_a_dependency_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
     let plan = plan(folder.path());
-    let mut worker = Worker::start(&plan.interpreter).unwrap();
+    let mut worker = Worker::start(&plan.interpreter, true).unwrap();
     let mut pyc = plan.interpreter.magic.to_le_bytes().to_vec();
     pyc.extend([0; 14]);
     pyc.extend(code(&mut worker, "/home/somebody/six.py", b"def f(): pass").unwrap());
     let modules = [("six", Kind::Bytecode, dependency(), &pyc[..])];
-    let compiled = run(&plan, kept(folder.path(), &modules)).unwrap();
+    let compiled = run(&plan, kept(folder.path(), &modules).into()).unwrap();
     let adopted = std::fs::read(&compiled.bytecode["six"]).unwrap();
     let holds = |text: &[u8]| adopted.windows(text.len()).any(|window| window == text);
     assert!(holds(b"six.py") && !holds(b"somebody"));
@@ -250,7 +253,7 @@ fn sysconfig_forgets_the_machine() {
     );
     let name = "_sysconfigdata__linux_x86_64-linux-gnu";
     let modules = [(name, Kind::Source, Origin::Stdlib, source.as_bytes())];
-    let compiled = run(&plan, kept(folder.path(), &modules)).unwrap();
+    let compiled = run(&plan, kept(folder.path(), &modules).into()).unwrap();
     let pyc = &compiled.bytecode[name];
     let script = "import marshal, sys\nscope = {}\n\
                   exec(marshal.loads(open(sys.argv[1], 'rb').read()[16:]), scope)\n\

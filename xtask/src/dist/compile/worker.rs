@@ -1,10 +1,14 @@
 //! A Python process that compiles one module after the other.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use pyrmware_payload::Deferred;
 
+use crate::dist::transform::Form;
 use crate::python::Interpreter;
 
 /// What runs in the worker.
@@ -18,6 +22,8 @@ pub struct Request<'a> {
     pub source: &'a [u8],
     /// For `_sysconfigdata_*`: how its values are made independent of the machine.
     pub neutral: Option<&'a Neutral>,
+    /// What is left out or put off.
+    pub form: &'a Form,
 }
 
 /// How paths leave the values of `_sysconfigdata_*`; see `neutral()` in compile.py.
@@ -35,8 +41,8 @@ pub enum Answer {
     Code {
         /// `marshal.dumps` of the code object.
         marshalled: Vec<u8>,
-        /// `importlib.util.source_hash` of the source.
-        source_hash: [u8; 8],
+        /// The statements that were taken out of it.
+        deferred: Vec<Deferred>,
     },
     /// It does not compile.
     Refused(Refusal),
@@ -62,18 +68,25 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker and checks that it is what the plan says.
+    /// Starts a worker and checks that it is what the plan says. `columns`: whether code knows the
+    /// positions of its parts within their lines, which is decided for a process.
     ///
     /// # Errors
     /// The program does not start, or compiles for another magic number.
-    pub fn start(interpreter: &Interpreter) -> Result<Worker> {
-        Self::start_with(interpreter, SCRIPT)
+    pub fn start(interpreter: &Interpreter, columns: bool) -> Result<Worker> {
+        Self::start_with(interpreter, columns, SCRIPT)
     }
 
-    pub(super) fn start_with(interpreter: &Interpreter, script: &str) -> Result<Worker> {
+    pub(super) fn start_with(
+        interpreter: &Interpreter,
+        columns: bool,
+        script: &str,
+    ) -> Result<Worker> {
         let program = interpreter.program.display();
+        let options: &[&str] = if columns { &[] } else { &["-X", "no_debug_ranges"] };
         let mut child = interpreter
             .command()
+            .args(options)
             .args(["-c", script])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -105,6 +118,7 @@ impl Worker {
             filename: request.filename,
             size: request.source.len(),
             neutral: request.neutral,
+            form: request.form,
         };
         let requests = self.requests.as_mut().context("the worker has ended")?;
         serde_json::to_writer(&mut *requests, &head)?;
@@ -113,13 +127,23 @@ impl Worker {
         requests.flush()?;
         match self.line()? {
             Reply::Refused(refusal) => Ok(Answer::Refused(refusal)),
-            Reply::Code { size, hash } => {
-                let mut marshalled = vec![0; size];
-                self.answers.read_exact(&mut marshalled)?;
-                let hash = u64::from_str_radix(&hash, 16).context("the worker's source hash")?;
-                Ok(Answer::Code { marshalled, source_hash: hash.to_be_bytes() })
+            Reply::Code { size, deferred } => {
+                let marshalled = self.bytes(size)?;
+                let deferred = deferred
+                    .into_iter()
+                    .map(|Statement { names, line, size }| {
+                        Ok(Deferred { names, line, code: self.bytes(size)? })
+                    })
+                    .collect::<Result<_>>()?;
+                Ok(Answer::Code { marshalled, deferred })
             }
         }
+    }
+
+    fn bytes(&mut self, size: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; size];
+        self.answers.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn line<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
@@ -145,6 +169,7 @@ struct Head<'a> {
     size: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     neutral: Option<&'a Neutral>,
+    form: &'a Form,
 }
 
 #[derive(serde::Deserialize)]
@@ -155,6 +180,45 @@ struct Hello {
 #[derive(serde::Deserialize)]
 #[serde(untagged)]
 enum Reply {
-    Code { size: usize, hash: String },
+    Code { size: usize, deferred: Vec<Statement> },
     Refused(Refusal),
+}
+
+#[derive(serde::Deserialize)]
+struct Statement {
+    names: Vec<String>,
+    line: u32,
+    size: usize,
+}
+
+/// The workers of one thread, started when they are first needed.
+pub struct Workers<'i> {
+    interpreter: &'i Interpreter,
+    /// By whether their code has columns.
+    workers: BTreeMap<bool, Worker>,
+}
+
+impl<'i> Workers<'i> {
+    /// No worker yet.
+    pub fn new(interpreter: &'i Interpreter) -> Workers<'i> {
+        Workers { interpreter, workers: BTreeMap::new() }
+    }
+
+    /// Compiles one source with the worker for its form.
+    ///
+    /// # Errors
+    /// As [`Worker::start`] and [`Worker::compile`].
+    pub fn compile(&mut self, request: &Request<'_>) -> Result<Result<Answer>> {
+        let columns = request.form.columns;
+        let worker = match self.workers.entry(columns) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Worker::start(self.interpreter, columns)?),
+        };
+        let answer = worker.compile(request);
+        if answer.is_err() {
+            // Another one will be started, and says what is wrong if it is not the source.
+            self.workers.remove(&columns);
+        }
+        Ok(answer)
+    }
 }

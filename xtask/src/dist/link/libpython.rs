@@ -38,6 +38,7 @@ pub fn arguments(plan: &Plan, exports: &Path) -> Vec<String> {
             arguments.push("-Wl,--whole-archive".to_owned());
             arguments.push(archive.display().to_string());
             arguments.push("-Wl,--no-whole-archive".to_owned());
+            arguments.extend(wraps(plan.interpreter.version));
             // A list, because --export-dynamic-symbol with patterns is younger than some toolchains.
             arguments.push(format!("-Wl,--dynamic-list={}", exports.display()));
             arguments
@@ -52,6 +53,14 @@ pub fn arguments(plan: &Plan, exports: &Path) -> Vec<String> {
         }
     }
     arguments
+}
+
+/// The functions with which the evaluation loop looks up globals: the launcher stands before them, for
+/// lazy bindings. A shared libpython calls its own.
+fn wraps(version: (u8, u8)) -> [String; 2] {
+    let load_name =
+        if version < (3, 13) { "PyDict_GetItemWithError" } else { "PyMapping_GetOptionalItem" };
+    ["_PyDict_LoadGlobal", load_name].map(|name| format!("-Wl,--wrap={name}"))
 }
 
 /// The file that is linked.

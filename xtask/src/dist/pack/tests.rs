@@ -48,7 +48,7 @@ fn sealed(plan: &Plan, folder: &Path) -> Sealed {
     let dropped = ["tkinter", "tkinter.ttk", "demo.gone"];
     let dropped = dropped.map(|name| (name.to_owned(), "not reached from demo".to_owned()));
     compiled.kept.dropped.extend(dropped);
-    Sealed { compiled: compile::run(plan, compiled.kept).unwrap() }
+    Sealed { compiled: compile::run(plan, compiled.kept.into()).unwrap() }
 }
 
 #[test]

@@ -377,7 +377,7 @@ fn alias(name: &str) -> Option<&'static str> {
 }
 
 /// The absolute name of `module` after `level` dots in `package`; none beyond the top-level package.
-fn absolute(package: &str, level: u32, module: &str) -> Option<String> {
+pub fn absolute(package: &str, level: u32, module: &str) -> Option<String> {
     if level == 0 {
         return Some(module.to_owned());
     }

@@ -1,0 +1,139 @@
+//! The table of a module's lazy bindings, which follows its code in the same file.
+//!
+//! A `.pyc` of a payload has its usual header, whose last eight bytes (elsewhere a hash of the source)
+//! are the offset of this table in the file, or zero, and four zero bytes. Whoever reads the file as a
+//! `.pyc` sees the code object only: what follows it is ignored.
+//!
+//! All numbers are little-endian `u32`; offsets count from the table's start.
+//!
+//! | part | content |
+//! |---|---|
+//! | count | number of names |
+//! | names, 20 bytes each | offset and length of the name, line of the statement, offset and length of its marshalled code; sorted by name |
+//! | the rest | names and code; several names may share one code |
+
+use crate::reader::u32_at;
+
+const COUNT: usize = 4;
+const RECORD: usize = 20;
+/// Length of a `.pyc`'s header.
+pub const PYC_HEADER: usize = 16;
+/// Where the header has the table's offset.
+const PYC_TABLE: usize = 8;
+
+/// A module-level name that is bound when it is first asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// 1-based line of the statement that binds it.
+    pub line: u32,
+    /// The statement's marshalled code object.
+    pub code: &'a [u8],
+}
+
+/// A table in place.
+#[derive(Debug, Clone, Copy)]
+pub struct LazyTable<'a>(&'a [u8]);
+
+impl<'a> LazyTable<'a> {
+    /// The table of a `.pyc`; none where every binding is made by the module's code.
+    pub fn of_pyc(pyc: &'a [u8]) -> Option<LazyTable<'a>> {
+        let offset = u32_at(pyc, PYC_TABLE) as usize;
+        if offset < PYC_HEADER { None } else { pyc.get(offset..).map(LazyTable) }
+    }
+
+    /// Number of names.
+    pub fn len(&self) -> usize {
+        // A count that lies ends where the bytes end.
+        (u32_at(self.0, 0) as usize).min(self.0.len().saturating_sub(COUNT) / RECORD)
+    }
+
+    /// Whether there is no name.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What binds this name.
+    pub fn get(&self, name: &str) -> Option<Binding<'a>> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let found = self.at(middle)?;
+            match found.name.as_bytes().cmp(name.as_bytes()) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Some(found),
+            }
+        }
+        None
+    }
+
+    /// Every name, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = Binding<'a>> + use<'a> {
+        let this = *self;
+        (0..this.len()).filter_map(move |index| this.at(index))
+    }
+
+    fn at(&self, index: usize) -> Option<Binding<'a>> {
+        let record = COUNT + index * RECORD;
+        let part = |at: usize| {
+            let start = u32_at(self.0, at) as usize;
+            self.0.get(start..start.checked_add(u32_at(self.0, at + 4) as usize)?)
+        };
+        Some(Binding {
+            name: std::str::from_utf8(part(record)?).ok()?,
+            line: u32_at(self.0, record + 8),
+            code: part(record + 12)?,
+        })
+    }
+}
+
+/// A statement to be run when one of its names is first asked for.
+#[cfg(feature = "writer")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deferred {
+    /// The names that it binds.
+    pub names: Vec<String>,
+    /// 1-based line.
+    pub line: u32,
+    /// Its marshalled code object.
+    pub code: Vec<u8>,
+}
+
+/// Appends a table to a complete `.pyc`.
+///
+/// # Panics
+/// If the file would have more than 4 GiB.
+#[cfg(feature = "writer")]
+pub fn append_table(pyc: &mut Vec<u8>, deferred: &[Deferred]) {
+    let number = |n: usize| u32::try_from(n).expect("a .pyc has less than 4 GiB").to_le_bytes();
+    let mut names: Vec<(&str, &Deferred)> = deferred
+        .iter()
+        .flat_map(|statement| statement.names.iter().map(move |name| (name.as_str(), statement)))
+        .collect();
+    names.sort_by_key(|(name, _)| *name);
+    let start = pyc.len();
+    pyc[PYC_TABLE..PYC_TABLE + 4].copy_from_slice(&number(start));
+    pyc[PYC_TABLE + 4..PYC_HEADER].fill(0);
+
+    let mut heap = COUNT + names.len() * RECORD;
+    let mut place = |bytes: &[u8]| {
+        heap += bytes.len();
+        heap - bytes.len()
+    };
+    let codes: Vec<usize> = deferred.iter().map(|statement| place(&statement.code)).collect();
+    pyc.extend(number(names.len()));
+    for (name, statement) in &names {
+        let index = deferred.iter().position(|other| std::ptr::eq(other, *statement));
+        let code = index.map_or(0, |index| codes[index]);
+        let fields = [place(name.as_bytes()), name.len(), statement.line as usize, code];
+        pyc.extend(fields.into_iter().chain([statement.code.len()]).flat_map(number));
+    }
+    for statement in deferred {
+        pyc.extend_from_slice(&statement.code);
+    }
+    for (name, _) in &names {
+        pyc.extend_from_slice(name.as_bytes());
+    }
+}

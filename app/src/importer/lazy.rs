@@ -1,0 +1,524 @@
+//! Lazy globals: a name of a module that is bound when it is first asked for.
+//!
+//! The pipeline takes statements that do nothing but bind names (imports, functions, …) out of a
+//! module's code and puts them into a table behind it ([`LazyTable`]). What is left of the module's
+//! code starts with binding [`MARKER`] to the module's path in the payload, so that every dictionary
+//! in which that code ran (the module's own, `__main__`, one of `runpy`) leads to its table. A name
+//! that is not in the dictionary is looked up there, its statement runs, and from then on the name
+//! is bound as ever:
+//!
+//! - code of the module itself: the linker wraps the functions with which CPython's evaluation loop
+//!   looks up globals. Their hits stay as they are; a miss comes here before it is a NameError;
+//! - everybody else: `module.name` and `from module import name` come through the module type's
+//!   `tp_getattro`, `module.__dict__` (and with it `vars`, `dir`, star imports) and `globals()` bind
+//!   everything first.
+//!
+//! PEP 810 has the same semantics for imports. While the module's code still runs, a statement that
+//! stands below the line that has been reached is not yet there.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use pyo3_ffi as ffi;
+use pyrmware_payload::{Binding, Kind, LazyTable};
+
+use super::{intact, source};
+use crate::object::{Obj, Py, Raised, function, import};
+
+/// The global that names the module's path: `package/module.py`.
+const MARKER: &CStr = c"__pyrmware_lazy__";
+
+/// Modules of the standard library that read a module's dictionary in ways which lazy bindings do
+/// not disturb: they evaluate names in it, or write to it.
+const EVALUATES: [&str; 5] =
+    ["typing", "dataclasses", "enum", "importlib._bootstrap", "typing_extensions"];
+
+/// [`MARKER`] as an interned `str`; null until [`install`]. Wrapped functions are called long before.
+static MARKER_NAME: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
+static NAME: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
+static BUILTINS: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
+static MODULE_GETATTRO: OnceLock<ffi::getattrofunc> = OnceLock::new();
+
+/// What is under way. The GIL orders everything; no lock is held while Python runs.
+static STATE: Mutex<State> = Mutex::new(State { running: Vec::new(), binding: Vec::new() });
+
+struct State {
+    /// Modules whose code runs: (dictionary, thread).
+    running: Vec<(usize, usize)>,
+    /// Statements that run: (dictionary, code, thread).
+    binding: Vec<(usize, usize, usize)>,
+}
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A miss was looked into.
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    /// It is bound now.
+    Bound,
+    /// It is no lazy name, or not yet.
+    Unknown,
+}
+
+/// Takes over from the interpreter what is asked for by name. Called once, in the first phase.
+pub fn install(native: &Obj) -> Py<()> {
+    let builtins = import("builtins")?;
+    for (slot, name) in [(&NAME, c"__name__"), (&MARKER_NAME, MARKER)] {
+        // SAFETY: a new interned string, kept for ever.
+        let name = unsafe { Obj::owned(ffi::PyUnicode_InternFromString(name.as_ptr()))? };
+        slot.store(name.into_ptr(), Ordering::Release);
+    }
+    // SAFETY: the dictionary of `builtins`, which lives as long as the interpreter.
+    let dict = unsafe { Obj::borrowed(ffi::PyEval_GetBuiltins())? };
+    BUILTINS.store(dict.into_ptr(), Ordering::Release);
+    builtins.set_attr("globals", &function!("globals", globals, native)?)?;
+    patch_module_type()
+}
+
+/// `module.name` and `module.__dict__` come by here from now on.
+fn patch_module_type() -> Py<()> {
+    let definition = Box::leak(Box::new(ffi::PyGetSetDef {
+        name: c"__dict__".as_ptr(),
+        get: Some(module_dict),
+        set: None,
+        doc: ptr::null(),
+        closure: ptr::null_mut(),
+    }));
+    // SAFETY: the module type is a static of libpython; nobody else runs while the interpreter starts.
+    unsafe {
+        let kind = ptr::addr_of_mut!(ffi::PyModule_Type);
+        if let Some(original) = (*kind).tp_getattro.replace(module_getattro) {
+            let _ = MODULE_GETATTRO.set(original);
+        }
+        let descriptor = Obj::owned(ffi::PyDescr_NewGetSet(kind, definition))?;
+        let namespace = type_namespace(kind)?;
+        namespace.set_item("__dict__", &descriptor)?;
+        ffi::PyType_Modified(kind);
+    }
+    Ok(())
+}
+
+#[cfg(Py_3_12)]
+unsafe fn type_namespace(kind: *mut ffi::PyTypeObject) -> Py {
+    unsafe extern "C" {
+        fn PyType_GetDict(kind: *mut ffi::PyTypeObject) -> *mut ffi::PyObject;
+    }
+    // SAFETY: a live type; gives a new reference.
+    unsafe { Obj::owned(PyType_GetDict(kind)) }
+}
+
+#[cfg(not(Py_3_12))]
+unsafe fn type_namespace(kind: *mut ffi::PyTypeObject) -> Py {
+    // SAFETY: a live type.
+    unsafe { Obj::borrowed((*kind).tp_dict) }
+}
+
+/// The code of a module runs in `globals` until this is dropped. If it ran there before (`reload`),
+/// what it bound is forgotten, as running all of its statements again would replace it.
+pub struct Running(usize, usize);
+
+impl Running {
+    /// Called before the module's code runs.
+    pub fn enter(globals: &Obj) -> Py<Running> {
+        if let Some(table) = table(globals.as_ptr())? {
+            for binding in table.iter() {
+                let name = Obj::str(binding.name)?;
+                // SAFETY: a dictionary and a str.
+                unsafe {
+                    if ffi::PyDict_Contains(globals.as_ptr(), name.as_ptr()) == 1 {
+                        ffi::PyDict_DelItem(globals.as_ptr(), name.as_ptr());
+                    }
+                }
+            }
+        }
+        let entry = (globals.as_ptr() as usize, thread());
+        state().running.push(entry);
+        Ok(Running(entry.0, entry.1))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut state = state();
+        if let Some(at) = state.running.iter().rposition(|entry| *entry == (self.0, self.1)) {
+            state.running.remove(at);
+        }
+    }
+}
+
+fn thread() -> usize {
+    // SAFETY: called with the GIL held.
+    unsafe { ffi::PyThreadState_Get() as usize }
+}
+
+/// The table to which a dictionary's marker leads.
+fn table(globals: *mut ffi::PyObject) -> Py<Option<LazyTable<'static>>> {
+    static TABLES: Mutex<Option<HashMap<usize, Option<LazyTable<'static>>>>> = Mutex::new(None);
+    let marker = MARKER_NAME.load(Ordering::Acquire);
+    if marker.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: a dictionary and an interned str; the result is borrowed, and kept alive below.
+    let path = unsafe {
+        if ffi::PyDict_CheckExact(globals) == 0 {
+            return Ok(None);
+        }
+        let path = ffi::PyDict_GetItemWithError(globals, marker);
+        if path.is_null() {
+            return if ffi::PyErr_Occurred().is_null() { Ok(None) } else { Err(Raised) };
+        }
+        Obj::borrowed(path)?
+    };
+    let mut tables = TABLES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let tables = tables.get_or_insert_default();
+    let key = path.as_ptr() as usize;
+    Ok(*tables.entry(key).or_insert_with(|| {
+        let file = path.plain().and_then(|path| source().payload.file(&format!("{path}c")));
+        // The address stands for the path as long as the path lives: for ever.
+        std::mem::forget(path);
+        file.and_then(|file| LazyTable::of_pyc(intact(file.bytes())))
+    }))
+}
+
+/// Binds `name` in `globals` if it is a lazy name there, or a submodule that an eager start would have
+/// imported by now.
+fn miss(globals: *mut ffi::PyObject, name: *mut ffi::PyObject) -> Py<Outcome> {
+    if globals.is_null() || MARKER_NAME.load(Ordering::Acquire).is_null() {
+        return Ok(Outcome::Unknown);
+    }
+    // SAFETY: both are live: the caller looks one up in the other.
+    let (globals, name) = unsafe { (Obj::borrowed(globals)?, Obj::borrowed(name)?) };
+    let Some(text) = name.plain().filter(|name| !name.starts_with("__")) else {
+        return Ok(Outcome::Unknown);
+    };
+    match table(globals.as_ptr())?.and_then(|table| table.get(text)) {
+        Some(binding) => bind(&globals, &binding),
+        None => submodule(&globals, text),
+    }
+}
+
+/// Imports a submodule of the package whose dictionary this is, if an eager start would have.
+fn submodule(globals: &Obj, name: &str) -> Py<Outcome> {
+    // SAFETY: a dictionary and a str; the result is borrowed.
+    let package = unsafe {
+        let name = NAME.load(Ordering::Acquire);
+        let package = ffi::PyDict_GetItemWithError(globals.as_ptr(), name);
+        if package.is_null() {
+            return if ffi::PyErr_Occurred().is_null() {
+                Ok(Outcome::Unknown)
+            } else {
+                Err(Raised)
+            };
+        }
+        Obj::borrowed(package)?
+    };
+    let Some(package) = package.plain() else { return Ok(Outcome::Unknown) };
+    let full = format!("{package}.{name}");
+    let module = source().payload.module(&full);
+    if !module.is_some_and(|module| module.eager && module.kind != Kind::Namespace) {
+        return Ok(Outcome::Unknown);
+    }
+    let modules = import("sys")?.attr("modules")?;
+    let key = Obj::str(&full)?;
+    // SAFETY: a dictionary and a str. A module that is being imported is there, and not yet an attribute.
+    if unsafe { ffi::PyDict_Contains(modules.as_ptr(), key.as_ptr()) } != 0 {
+        return Ok(Outcome::Unknown);
+    }
+    import(&full)?;
+    Ok(Outcome::Bound)
+}
+
+/// Runs a statement and stores what it binds; what is bound already stays.
+fn bind(globals: &Obj, binding: &Binding<'static>) -> Py<Outcome> {
+    let dict = globals.as_ptr() as usize;
+    let entry = (dict, binding.code.as_ptr() as usize, thread());
+    let runs = {
+        let state = state();
+        if state.binding.contains(&entry) {
+            return Ok(Outcome::Unknown);
+        }
+        state.running.contains(&(dict, entry.2))
+    };
+    if runs && reached(globals)?.is_some_and(|line| binding.line > line) {
+        return Ok(Outcome::Unknown);
+    }
+    let code = super::finder::unmarshal(binding.code, &place(globals)?)?;
+    let names = Obj::dict()?;
+    state().binding.push(entry);
+    // SAFETY: code and dictionaries are live.
+    let result = unsafe {
+        Obj::owned(ffi::PyEval_EvalCode(code.as_ptr(), globals.as_ptr(), names.as_ptr()))
+    };
+    {
+        let mut state = state();
+        if let Some(at) = state.binding.iter().rposition(|other| *other == entry) {
+            state.binding.remove(at);
+        }
+    }
+    result?;
+    let (mut at, mut name, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+    // SAFETY: nobody else has this dictionary; names and values are borrowed from it.
+    unsafe {
+        while ffi::PyDict_Next(names.as_ptr(), &mut at, &mut name, &mut value) != 0 {
+            if PyDict_SetDefault(globals.as_ptr(), name, value).is_null() {
+                return Err(Raised);
+            }
+        }
+    }
+    Ok(Outcome::Bound)
+}
+
+/// Where code that runs in `globals` is, for tracebacks.
+fn place(globals: &Obj) -> Py {
+    // SAFETY: a dictionary and a C string; the result is borrowed, null without an exception.
+    unsafe { Obj::borrowed(ffi::PyDict_GetItemString(globals.as_ptr(), c"__file__".as_ptr())) }
+        .or_else(|Raised| Obj::str(&source().root))
+}
+
+/// The line that the module's own code has reached in this thread.
+fn reached(globals: &Obj) -> Py<Option<u32>> {
+    // SAFETY: gives the running frame, borrowed, or null.
+    let frame = unsafe { ffi::PyEval_GetFrame() };
+    if frame.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: a live frame.
+    let mut frame = unsafe { Obj::borrowed(frame.cast())? };
+    let none = Obj::none();
+    while !frame.is(&none) {
+        let is_body = frame.attr("f_globals")?.is(globals)
+            && frame.attr("f_code")?.attr("co_name")?.plain() == Some("<module>");
+        if is_body {
+            let line = frame.attr("f_lineno")?;
+            // SAFETY: a live object; `None` (no line) gives an error, which is cleared.
+            let line = unsafe {
+                let number = ffi::PyLong_AsLongLong(line.as_ptr());
+                ffi::PyErr_Clear();
+                number
+            };
+            return Ok(u32::try_from(line).ok());
+        }
+        frame = frame.attr("f_back")?;
+    }
+    Ok(None)
+}
+
+/// Binds every name of a dictionary, in the order of their lines. Not while its code runs: then
+/// only what has been reached is there, elsewhere too.
+fn bind_all(globals: &Obj) -> Py<()> {
+    let Some(table) = table(globals.as_ptr())? else { return Ok(()) };
+    let (dict, thread) = (globals.as_ptr() as usize, thread());
+    let busy = {
+        let state = state();
+        state.running.contains(&(dict, thread))
+            || state.binding.iter().any(|(other, _, at)| (*other, *at) == (dict, thread))
+    };
+    if busy {
+        return Ok(());
+    }
+    let mut bindings: Vec<Binding<'static>> = table.iter().collect();
+    bindings.sort_by_key(|binding| binding.line);
+    for binding in bindings {
+        let name = Obj::str(binding.name)?;
+        // SAFETY: a dictionary and a str.
+        match unsafe { ffi::PyDict_Contains(globals.as_ptr(), name.as_ptr()) } {
+            0 => drop(bind(globals, &binding)?),
+            1 => {}
+            _ => return Err(Raised),
+        }
+    }
+    Ok(())
+}
+
+/// The module on whose behalf Python code runs, by the name in its globals.
+fn caller() -> Option<Obj> {
+    // SAFETY: borrowed references, or null.
+    unsafe {
+        let globals = ffi::PyEval_GetGlobals();
+        if globals.is_null() {
+            return None;
+        }
+        let name = ffi::PyDict_GetItemWithError(globals, NAME.load(Ordering::Acquire));
+        Obj::borrowed(name).ok()
+    }
+}
+
+/// `builtins.globals`.
+fn globals(_: &[Obj]) -> Py {
+    // SAFETY: the caller's globals, borrowed.
+    let globals = unsafe { Obj::borrowed(ffi::PyEval_GetGlobals()) };
+    let globals = globals.map_err(|_| crate::object::type_error("globals() needs a frame"))?;
+    bind_all(&globals)?;
+    Ok(globals)
+}
+
+/// `module.__dict__`.
+unsafe extern "C" fn module_dict(module: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: the descriptor is called for modules only; the dictionary is borrowed.
+    let dict = unsafe { Obj::borrowed(ffi::PyModule_GetDict(module)) };
+    let found = dict.and_then(|dict| {
+        let caller = caller();
+        let caller = caller.as_ref().and_then(Obj::plain);
+        if !caller.is_some_and(|caller| EVALUATES.contains(&caller)) {
+            bind_all(&dict)?;
+        }
+        Ok(dict)
+    });
+    found.map_or(ptr::null_mut(), Obj::into_ptr)
+}
+
+/// `module.name`.
+unsafe extern "C" fn module_getattro(
+    module: *mut ffi::PyObject,
+    name: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: called by the interpreter with a module and a str. Modules are initialised: they have a dictionary.
+    unsafe {
+        let dict = ffi::PyModule_GetDict(module);
+        if !dict.is_null() && ffi::PyUnicode_CheckExact(name) != 0 {
+            let found = ffi::PyDict_GetItemWithError(dict, name);
+            if !found.is_null() {
+                // The type itself has special names only, but a subclass may have properties.
+                if ffi::PyModule_CheckExact(module) != 0 && !is_special(name) {
+                    ffi::Py_INCREF(found);
+                    return found;
+                }
+            } else if !ffi::PyErr_Occurred().is_null() || miss(dict, name).is_err() {
+                return ptr::null_mut();
+            }
+        }
+        match MODULE_GETATTRO.get() {
+            Some(original) => original(module, name),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+/// Whether a name is `__special__`: these are never lazy.
+///
+/// # Safety
+/// A live str.
+unsafe fn is_special(name: *mut ffi::PyObject) -> bool {
+    // SAFETY: as the caller says.
+    unsafe { Obj::borrowed(name) }
+        .is_ok_and(|name| name.plain().is_some_and(|name| name.starts_with("__")))
+}
+
+unsafe extern "C" {
+    fn PyDict_SetDefault(
+        dict: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+        default: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
+    #[link_name = "__real__PyDict_LoadGlobal"]
+    fn real_load_global(
+        globals: *mut ffi::PyObject,
+        builtins: *mut ffi::PyObject,
+        name: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
+}
+
+/// Stands before CPython's `_PyDict_LoadGlobal`: LOAD_GLOBAL.
+///
+/// # Safety
+/// Called by the evaluation loop.
+#[unsafe(export_name = "__wrap__PyDict_LoadGlobal")]
+pub unsafe extern "C" fn load_global(
+    globals: *mut ffi::PyObject,
+    builtins: *mut ffi::PyObject,
+    name: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        let found = real_load_global(globals, builtins, name);
+        if !found.is_null() || !ffi::PyErr_Occurred().is_null() {
+            return found;
+        }
+        match miss(globals, name) {
+            Ok(Outcome::Bound) => real_load_global(globals, builtins, name),
+            _ => ptr::null_mut(),
+        }
+    }
+}
+
+/// Whether a miss in `dict` is the end of LOAD_NAME's search: it looks into the builtins last.
+fn is_last(dict: *mut ffi::PyObject) -> bool {
+    !dict.is_null() && dict == BUILTINS.load(Ordering::Relaxed)
+}
+
+#[cfg(not(Py_3_13))]
+mod load_name {
+    use super::*;
+
+    unsafe extern "C" {
+        #[link_name = "__real_PyDict_GetItemWithError"]
+        fn real_get_item(dict: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    }
+
+    /// Stands before CPython's `PyDict_GetItemWithError`, for LOAD_NAME.
+    ///
+    /// # Safety
+    /// Called by libpython.
+    #[unsafe(export_name = "__wrap_PyDict_GetItemWithError")]
+    pub unsafe extern "C" fn get_item(
+        dict: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject {
+        // SAFETY: the arguments are passed on as they came; the globals are borrowed from the running frame.
+        unsafe {
+            let found = real_get_item(dict, key);
+            if !found.is_null() || !is_last(dict) || !ffi::PyErr_Occurred().is_null() {
+                return found;
+            }
+            let globals = ffi::PyEval_GetGlobals();
+            match miss(globals, key) {
+                Ok(Outcome::Bound) => real_get_item(globals, key),
+                _ => ptr::null_mut(),
+            }
+        }
+    }
+}
+
+#[cfg(Py_3_13)]
+mod load_name {
+    use super::*;
+
+    unsafe extern "C" {
+        #[link_name = "__real_PyMapping_GetOptionalItem"]
+        fn real_get_item(
+            map: *mut ffi::PyObject,
+            key: *mut ffi::PyObject,
+            result: *mut *mut ffi::PyObject,
+        ) -> c_int;
+    }
+
+    /// Stands before CPython's `PyMapping_GetOptionalItem`, for LOAD_NAME.
+    ///
+    /// # Safety
+    /// Called by libpython.
+    #[unsafe(export_name = "__wrap_PyMapping_GetOptionalItem")]
+    pub unsafe extern "C" fn get_item(
+        map: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+        result: *mut *mut ffi::PyObject,
+    ) -> c_int {
+        // SAFETY: the arguments are passed on as they came; the globals are borrowed from the running frame.
+        unsafe {
+            let found = real_get_item(map, key, result);
+            if found != 0 || !is_last(map) {
+                return found;
+            }
+            let globals = ffi::PyEval_GetGlobals();
+            match miss(globals, key) {
+                Ok(Outcome::Bound) => real_get_item(globals, key, result),
+                Ok(Outcome::Unknown) => 0,
+                Err(Raised) => -1,
+            }
+        }
+    }
+}

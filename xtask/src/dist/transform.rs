@@ -1,0 +1,250 @@
+//! [`Kept`] -> [`Transformed`]: what is done to each module before it is compiled.
+//!
+//! Nothing is rewritten here: a module's [`Form`] says what the worker that compiles it leaves out or
+//! puts off. Lazy imports have the semantics of PEP 810; the idea of taking pure definitions out of
+//! a module's code, too, is that of its generalisation to all bindings.
+
+mod defer;
+mod effects;
+mod names;
+mod purity;
+mod unit;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+
+use self::unit::{Source, Unit};
+use super::collect::{Kind, Origin};
+use super::prune::Kept;
+use super::resolve::{LinkPlan, Plan};
+use super::scan::{Dialect, EdgeKind, Graph};
+use crate::config::{Docstrings, LazyImports};
+
+/// Kept, with the form in which each module is compiled.
+#[derive(Debug, Clone, Default)]
+pub struct Transformed {
+    /// What ships.
+    pub kept: Kept,
+    /// Source module -> its form.
+    pub forms: BTreeMap<String, Form>,
+    /// Modules that the application's start imports when no import is lazy.
+    pub eager: BTreeSet<String>,
+}
+
+/// What is done to a module before it is compiled.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Form {
+    /// Whether docstrings stay.
+    pub docstrings: bool,
+    /// Whether the positions of code within its lines stay.
+    #[serde(skip)]
+    pub columns: bool,
+    /// `if`s at module level of which a branch is taken: line, column, branch.
+    pub folds: Vec<(u32, u32, u8)>,
+    /// Star imports whose names are known, by position after folding: what of them is bound at once.
+    pub stars: BTreeMap<usize, Vec<String>>,
+    /// `__all__` written out: the statements that make it, its names, and whether it is a tuple.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all: Option<(Vec<usize>, Vec<String>, bool)>,
+    /// What is bound when it is first asked for.
+    pub defer: Vec<Deferral>,
+    /// The module's path, to which [`Form::defer`] is found again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub marker: Option<String>,
+}
+
+/// Statements that run together when one of their names is first asked for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Deferral {
+    /// The names that they bind.
+    pub names: Vec<String>,
+    /// Statements by position after folding, and what of an import statement.
+    pub parts: Vec<(usize, Part)>,
+}
+
+/// What of a statement.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Part {
+    /// All of it.
+    Whole(()),
+    /// An alias of an import, by position.
+    Alias(usize),
+    /// A name that a star import brings, all of whose names are known.
+    Star(String),
+}
+
+impl From<Kept> for Transformed {
+    fn from(kept: Kept) -> Transformed {
+        Transformed { kept, ..Transformed::default() }
+    }
+}
+
+impl Form {
+    /// The form in which nothing is done.
+    pub fn plain() -> Form {
+        Form {
+            docstrings: true,
+            columns: true,
+            folds: Vec::new(),
+            stars: BTreeMap::new(),
+            all: None,
+            defer: Vec::new(),
+            marker: None,
+        }
+    }
+}
+
+/// Decides the form of every module that is compiled.
+///
+/// # Errors
+/// A source file cannot be read.
+pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
+    let optimize = &plan.config.project.optimize;
+    let files = read(&kept.graph)?;
+    let keeps = keep_docstrings(optimize.docstrings, &kept.graph, &files);
+    let form = |name: &&str| {
+        let docstrings = keeps.contains(name);
+        ((*name).to_owned(), Form { docstrings, columns: optimize.columns, ..Form::plain() })
+    };
+    let mut forms: BTreeMap<String, Form> = files.keys().map(form).collect();
+    let eager = eager(plan, &kept.graph);
+    if can_defer(plan) {
+        let sources = parse(&files, plan.interpreter.version)?;
+        let none = BTreeSet::new();
+        let dialect = Dialect { version: Some(plan.interpreter.version), main: true, names: &none };
+        let units: Vec<Unit<'_>> = sources
+            .iter()
+            .map(|(name, source)| {
+                let package = kept.graph.tree.modules[*name].package;
+                Unit::new(name, package, source, dialect)
+            })
+            .collect();
+        let effects = effects::of_all(&units, &kept.graph.tree);
+        let world = defer::World::new(&kept.graph.tree, &units, &effects);
+        for unit in &units {
+            if !is_chosen(&optimize.lazy_imports, unit.name) {
+                continue;
+            }
+            let (defer, stars) = world.defer(unit);
+            let (Some(form), false) = (forms.get_mut(unit.name), defer.is_empty()) else {
+                continue;
+            };
+            form.folds = unit.folds.clone();
+            form.stars = stars;
+            form.all = world.all(unit);
+            form.defer = defer;
+            form.marker = Some(kept.graph.tree.modules[unit.name].path.clone());
+        }
+    }
+    Ok(Transformed { kept, forms, eager })
+}
+
+/// With a shared libpython nobody can stand before its evaluation loop.
+fn can_defer(plan: &Plan) -> bool {
+    plan.config.project.optimize.lazy_imports != LazyImports::Off
+        && !matches!(plan.link, LinkPlan::Shared(_))
+}
+
+/// What comes up before the launcher does, and the launcher's own half, start as they are.
+fn is_chosen(lazy: &LazyImports, name: &str) -> bool {
+    let top = name.split('.').next().unwrap_or(name);
+    let starts = matches!(
+        top,
+        "encodings" | "codecs" | "io" | "abc" | "_pyrmware_runtime" | "importlib" | "runpy"
+    );
+    !starts
+        && match lazy {
+            LazyImports::Off => false,
+            LazyImports::Auto => true,
+            LazyImports::Packages(packages) => packages.iter().any(|package| package == top),
+        }
+}
+
+/// Source module -> its file's bytes.
+fn read(graph: &Graph) -> Result<BTreeMap<&str, Vec<u8>>> {
+    let modules = graph.tree.modules.iter().filter(|(_, module)| module.kind == Kind::Source);
+    modules
+        .filter_map(|(name, module)| Some((name.as_str(), module.file.as_ref()?)))
+        .map(|(name, file)| {
+            let bytes = std::fs::read(file)
+                .with_context(|| format!("reading module {name} from {}", file.display()))?;
+            Ok((name, bytes))
+        })
+        .collect()
+}
+
+/// The modules whose docstrings stay. Who reads docstrings says so: `__doc__` is in the source. What a
+/// distribution does so for may be anywhere in it (SQLAlchemy extends its own, docopt parses its user's,
+/// which the application's are); a module of the standard library means its own.
+fn keep_docstrings<'f>(
+    docstrings: Docstrings,
+    graph: &Graph,
+    files: &'f BTreeMap<&str, Vec<u8>>,
+) -> BTreeSet<&'f str> {
+    let origin = |name: &str| &graph.tree.modules[name].origin;
+    let reads: BTreeSet<&str> = files
+        .iter()
+        .filter(|(_, bytes)| memchr::memmem::find(bytes, b"__doc__").is_some())
+        .map(|(name, _)| *name)
+        .collect();
+    let readers: BTreeSet<&Origin> = reads.iter().map(|name| origin(name)).collect();
+    let keeps = |name: &&str| match (docstrings, origin(name)) {
+        (Docstrings::Keep, _) | (Docstrings::Auto, Origin::Application) => true,
+        (Docstrings::Strip, _) => false,
+        (Docstrings::Auto, Origin::Stdlib | Origin::Runtime) => reads.contains(name),
+        (Docstrings::Auto, origin) => readers.contains(origin),
+    };
+    files.keys().copied().filter(keeps).collect()
+}
+
+/// Parses files in parallel. What does not parse is left as it is: compile reports it.
+fn parse<'f>(
+    files: &'f BTreeMap<&str, Vec<u8>>,
+    version: (u8, u8),
+) -> Result<BTreeMap<&'f str, Source>> {
+    let files: Vec<(&&str, &Vec<u8>)> = files.iter().collect();
+    let next = AtomicUsize::new(0);
+    let parsed = Mutex::new(BTreeMap::new());
+    let work = || {
+        while let Some((name, bytes)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Some(source) = Source::parse(bytes, version) {
+                parsed.lock().unwrap_or_else(|e| e.into_inner()).insert(**name, source);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| -> Result<()> {
+        for _ in 0..threads {
+            // Generated sources nest deeply, and the parser descends.
+            std::thread::Builder::new()
+                .stack_size(64 << 20)
+                .spawn_scoped(scope, work)
+                .context("starting a thread that parses sources")?;
+        }
+        Ok(())
+    })?;
+    Ok(parsed.into_inner().unwrap_or_else(|e| e.into_inner()))
+}
+
+/// What the entry leads to by imports that run with their module.
+fn eager(plan: &Plan, graph: &Graph) -> BTreeSet<String> {
+    let entry = plan.config.project.entry.module();
+    let mut queue = vec![entry.to_owned(), format!("{entry}.__main__")];
+    let mut found = BTreeSet::new();
+    while let Some(name) = queue.pop() {
+        if !graph.tree.modules.contains_key(&name) || !found.insert(name.clone()) {
+            continue;
+        }
+        let edges = graph.edges.get(&name).into_iter().flatten();
+        let runs = edges.filter(|e| {
+            matches!(e.kind, EdgeKind::TopLevel | EdgeKind::Guarded | EdgeKind::Extension)
+        });
+        queue.extend(runs.map(|edge| edge.to.clone()));
+        queue.extend(name.match_indices('.').map(|(at, _)| name[..at].to_owned()));
+    }
+    found
+}

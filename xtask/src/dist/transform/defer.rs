@@ -1,0 +1,315 @@
+//! Which statements of a module are put off until their names are asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruff_python_ast::{Expr, Operator, Stmt, StmtClassDef};
+
+use super::effects::Effects;
+use super::names::{bound, is_builtin, reads};
+use super::unit::Unit;
+use super::{Deferral, Part};
+use crate::dist::collect::{Kind, Tree};
+use crate::dist::scan::literal;
+
+/// What is known of all modules.
+pub struct World<'w> {
+    tree: &'w Tree,
+    effects: &'w Effects,
+    /// Module -> its `__all__`, where that is known.
+    all: BTreeMap<&'w str, Vec<String>>,
+}
+
+/// A statement that may be put off, until something at module level turns out to need it.
+struct Candidate<'s> {
+    deferral: Deferral,
+    /// What it reads when it runs.
+    statement: Option<&'s Stmt>,
+}
+
+impl<'w> World<'w> {
+    /// Puts together what the modules tell of each other.
+    pub fn new(tree: &'w Tree, units: &'w [Unit<'_>], effects: &'w Effects) -> World<'w> {
+        let mut world = World { tree, effects, all: BTreeMap::new() };
+        // One may be made of others.
+        loop {
+            let known = world.all.len();
+            for unit in units {
+                if !world.all.contains_key(unit.name)
+                    && let Some(names) = world.exports(unit)
+                {
+                    world.all.insert(unit.name, names);
+                }
+            }
+            if world.all.len() == known {
+                return world;
+            }
+        }
+    }
+
+    /// The value of `__all__`, as far as the others' are known.
+    fn exports(&self, unit: &Unit<'_>) -> Option<Vec<String>> {
+        let parts = unit.all.as_ref()?.parts.iter().map(|(_, value)| self.strings(unit, value));
+        Some(parts.collect::<Option<Vec<_>>>()?.concat())
+    }
+
+    /// Strings written out, and `__all__` of other modules.
+    fn strings(&self, unit: &Unit<'_>, value: &Expr) -> Option<Vec<String>> {
+        match value {
+            Expr::List(list) => list.elts.iter().map(literal).collect(),
+            Expr::Tuple(tuple) => tuple.elts.iter().map(literal).collect(),
+            Expr::BinOp(sum) if sum.op == Operator::Add => {
+                Some([self.strings(unit, &sum.left)?, self.strings(unit, &sum.right)?].concat())
+            }
+            Expr::Attribute(attribute) if attribute.attr.id.as_str() == "__all__" => {
+                let module = match (attribute.value.as_ref(), unit.meaning(&attribute.value)) {
+                    (_, Some(module)) => module,
+                    // A package's submodule is its attribute once it is imported.
+                    (Expr::Name(name), None) => format!("{}.{}", unit.name, name.id),
+                    _ => return None,
+                };
+                self.all.get(module.as_str()).cloned()
+            }
+            _ => None,
+        }
+    }
+
+    /// `__all__` written out, where it is made of that of others: its statements, and what it is.
+    pub fn all(&self, unit: &Unit<'_>) -> Option<(Vec<usize>, Vec<String>, bool)> {
+        let parts = &unit.all.as_ref()?.parts;
+        let names = self.all.get(unit.name)?;
+        if let [(_, Expr::List(_) | Expr::Tuple(_))] = parts.as_slice() {
+            return None; // it is
+        }
+        let statements = parts.iter().map(|(index, _)| *index).collect();
+        Some((statements, names.clone(), is_tuple(parts.first()?.1)))
+    }
+
+    /// What of a module is put off.
+    ///
+    /// Also what is left of star imports of which something is: position -> names.
+    pub fn defer(&self, unit: &Unit<'_>) -> (Vec<Deferral>, BTreeMap<usize, Vec<String>>) {
+        // If it is not known what a star import binds, nothing is known.
+        let stars = if unit.bindings.introspective { None } else { self.stars(unit) };
+        let Some(stars) = stars else { return Default::default() };
+        let mut candidates: Vec<Candidate<'_>> = Vec::new();
+        let mut needed: BTreeSet<String> = BTreeSet::new();
+        let all = self.all(unit).map(|(statements, ..)| statements).unwrap_or_default();
+        for (index, statement) in unit.body.iter().enumerate() {
+            if all.contains(&index) {
+                continue; // it is written out, and reads nothing any more
+            }
+            let found = self.candidates(unit, &stars, index, statement);
+            if found.is_empty() {
+                needed.extend(reads(statement, unit.annotations));
+            }
+            candidates.extend(found);
+        }
+        needed.extend(looked_up(unit));
+        let mut candidates = joined(candidates);
+        loop {
+            let is_needed = |candidate: &Candidate<'_>| {
+                let Deferral { names, parts } = &candidate.deferral;
+                let star = matches!(parts[0].1, Part::Star(_));
+                let complete = |name| unit.bindings.counts.get(name) == Some(&parts.len());
+                names.iter().any(|name| needed.contains(name) || !(star || complete(name)))
+            };
+            let (eager, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_needed);
+            candidates = rest;
+            if eager.is_empty() {
+                let defer: Vec<_> = candidates.into_iter().map(|c| c.deferral).collect();
+                let later = |index: &usize, name: &String| {
+                    let part = (*index, Part::Star(name.clone()));
+                    defer.iter().any(|deferral| deferral.parts.contains(&part))
+                };
+                let rest = stars.into_iter().map(|(index, names)| {
+                    (index, names.iter().filter(|name| !later(&index, name)).cloned().collect())
+                });
+                let rest = rest.collect();
+                return (defer, rest);
+            }
+            for candidate in eager {
+                let statement = candidate.statement;
+                needed.extend(statement.into_iter().flat_map(|s| reads(s, unit.annotations)));
+            }
+        }
+    }
+
+    /// Star imports -> the names that they bring; none if that is not known of one, or if such a name is
+    /// bound otherwise, too.
+    fn stars(&self, unit: &Unit<'_>) -> Option<BTreeMap<usize, &[String]>> {
+        let mut stars = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for (index, statement) in unit.body.iter().enumerate() {
+            let Stmt::ImportFrom(import) = statement else { continue };
+            if !import.names.iter().any(|alias| alias.name.id.as_str() == "*") {
+                continue;
+            }
+            let names = self.all.get(unit.base(import)?.as_str())?;
+            for name in names {
+                if unit.bindings.counts.contains_key(name) || !seen.insert(name) {
+                    return None;
+                }
+            }
+            stars.insert(index, names.as_slice());
+        }
+        // One inside of another statement.
+        (unit.bindings.counts.get("*").copied().unwrap_or(0) == stars.len()).then_some(stars)
+    }
+
+    fn candidates<'s>(
+        &self,
+        unit: &Unit<'s>,
+        stars: &BTreeMap<usize, &[String]>,
+        index: usize,
+        statement: &'s Stmt,
+    ) -> Vec<Candidate<'s>> {
+        let whole = |name: &str| Candidate {
+            deferral: Deferral {
+                names: vec![name.to_owned()],
+                parts: vec![(index, Part::Whole(()))],
+            },
+            statement: Some(statement),
+        };
+        let free =
+            |name: &str| unit.bindings.once(name) && !is_builtin(name) && !name.starts_with("__");
+        match statement {
+            Stmt::Import(import) => self.aliases(unit, index, statement, &import.names, true),
+            Stmt::ImportFrom(import) => match stars.get(&index) {
+                None => self.aliases(unit, index, statement, &import.names, false),
+                Some(names) => {
+                    let harmless = import
+                        .names
+                        .first()
+                        .is_some_and(|alias| self.is_harmless(unit, statement, alias));
+                    let usable = |name: &String| !is_builtin(name) && !name.starts_with("__");
+                    if !harmless || !names.iter().all(usable) {
+                        return Vec::new();
+                    }
+                    let star = |name: &String| Candidate {
+                        deferral: Deferral {
+                            names: vec![name.clone()],
+                            parts: vec![(index, Part::Star(name.clone()))],
+                        },
+                        statement: None,
+                    };
+                    names.iter().map(star).collect()
+                }
+            },
+            Stmt::FunctionDef(function) => {
+                let name = function.name.id.as_str();
+                let pure = free(name) && unit.is_pure_function(function, &[]);
+                pure.then(|| whole(name)).into_iter().collect()
+            }
+            Stmt::Assign(assign) => match assign.targets.as_slice() {
+                [Expr::Name(name)]
+                    if free(name.id.as_str())
+                        && !assign.value.is_literal_expr()
+                        && !assign.value.is_name_expr()
+                        && unit.is_pure(&assign.value, &[]) =>
+                {
+                    vec![whole(name.id.as_str())]
+                }
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn aliases<'s>(
+        &self,
+        unit: &Unit<'s>,
+        index: usize,
+        statement: &'s Stmt,
+        names: &[ruff_python_ast::Alias],
+        plain: bool,
+    ) -> Vec<Candidate<'s>> {
+        names
+            .iter()
+            .enumerate()
+            .filter(|(_, alias)| {
+                let name = bound(alias, plain);
+                name != "*"
+                    && unit.is_import_only(name)
+                    && !is_builtin(name)
+                    && !name.starts_with("__")
+                    && !self.is_other_than_submodule(unit, statement, alias)
+                    && self.is_harmless(unit, statement, alias)
+            })
+            .map(|(at, alias)| Candidate {
+                deferral: Deferral {
+                    names: vec![bound(alias, plain).to_owned()],
+                    parts: vec![(index, Part::Alias(at))],
+                },
+                statement: None,
+            })
+            .collect()
+    }
+
+    /// A package that binds a name of one of its submodules to something else: importing the submodule binds
+    /// it, too, and the last one wins.
+    fn is_other_than_submodule(
+        &self,
+        unit: &Unit<'_>,
+        statement: &Stmt,
+        alias: &ruff_python_ast::Alias,
+    ) -> bool {
+        let name = bound(alias, statement.is_import_stmt());
+        let submodule = format!("{}.{name}", unit.name);
+        self.tree.modules.contains_key(&submodule)
+            && unit.imports.get(name).is_none_or(|means| *means != submodule)
+    }
+
+    /// Whether an import can wait: the modules are there, and change nothing outside of them.
+    fn is_harmless(
+        &self,
+        unit: &Unit<'_>,
+        statement: &Stmt,
+        alias: &ruff_python_ast::Alias,
+    ) -> bool {
+        let Some(targets) = unit.targets(statement, alias, self.tree) else { return false };
+        // What libpython has is there at once.
+        let costs = |name: &String| self.tree.modules[name].kind != Kind::Interpreter;
+        targets.iter().any(costs)
+            && targets.iter().all(|name| self.effects.get(name).is_none_or(BTreeSet::is_empty))
+    }
+}
+
+/// Names that `dataclasses` looks for in a module's dictionary without asking for them: it tells a
+/// ClassVar by finding `typing`, or `ClassVar` itself, under the name that an annotation's text begins with.
+fn looked_up(unit: &Unit<'_>) -> BTreeSet<String> {
+    const SPECIAL: [&str; 3] = ["typing", "typing_extensions", "dataclasses"];
+    const MARKS: [&str; 3] = ["ClassVar", "InitVar", "KW_ONLY"];
+    let has_fields = |class: &StmtClassDef| class.body.iter().any(Stmt::is_ann_assign_stmt);
+    let classes = unit.body.iter().filter_map(|statement| statement.as_class_def_stmt());
+    if !classes.into_iter().any(has_fields) {
+        return BTreeSet::new();
+    }
+    let special = |(_, means): &(&String, &String)| match means.rsplit_once('.') {
+        None => SPECIAL.contains(&means.as_str()),
+        Some((module, name)) => SPECIAL.contains(&module) && MARKS.contains(&name),
+    };
+    unit.imports.iter().filter(special).map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether a sum gives a tuple.
+fn is_tuple(value: &Expr) -> bool {
+    match value {
+        Expr::BinOp(sum) => is_tuple(&sum.left),
+        Expr::Tuple(_) => true,
+        Expr::Attribute(_) => true, // not known; what it is used for takes either
+        _ => false,
+    }
+}
+
+/// Statements that bind the same name (`import a.b`, `import a.c`) run together.
+fn joined(candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
+    let mut joined: Vec<Candidate<'_>> = Vec::new();
+    for candidate in candidates {
+        let same = |other: &&mut Candidate<'_>| other.deferral.names == candidate.deferral.names;
+        match joined.iter_mut().find(same) {
+            Some(other) => other.deferral.parts.extend(candidate.deferral.parts),
+            None => joined.push(candidate),
+        }
+    }
+    joined
+}

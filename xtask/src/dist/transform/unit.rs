@@ -1,0 +1,317 @@
+//! One module as the transforms see it: its statements with decided branches folded, and where its names
+//! come from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruff_python_ast::{self as ast, Expr, Mod, PythonVersion, Stmt};
+use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
+use ruff_text_size::{Ranged, TextSize};
+
+use super::names::{Bindings, bound};
+use crate::dist::collect::Tree;
+use crate::dist::scan::{Dialect, Truth, absolute, decode, evaluate};
+
+/// A parsed source file.
+#[derive(Debug)]
+pub struct Source {
+    module: ast::ModModule,
+    /// Offsets of line ends.
+    lines: Vec<u32>,
+}
+
+impl Source {
+    /// Parses a file; none when the target's Python does not take it.
+    pub fn parse(bytes: &[u8], version: (u8, u8)) -> Option<Source> {
+        let text = decode(bytes);
+        // A line that ends otherwise would be counted otherwise.
+        if text.replace("\r\n", "\n").contains(['\r', '\x0c']) {
+            return None;
+        }
+        let version = PythonVersion { major: version.0, minor: version.1 };
+        let parsed =
+            parse_unchecked(&text, ParseOptions::from(Mode::Module).with_target_version(version));
+        if !parsed.errors().is_empty() || !parsed.unsupported_syntax_errors().is_empty() {
+            return None;
+        }
+        let lines = text.match_indices('\n').map(|(at, _)| at as u32).collect();
+        match parsed.into_syntax() {
+            Mod::Module(module) => Some(Source { module, lines }),
+            Mod::Expression(_) => None,
+        }
+    }
+
+    /// 1-based line, 0-based column in bytes.
+    fn place(&self, at: TextSize) -> (u32, u32) {
+        let at = at.to_u32();
+        let line = self.lines.partition_point(|end| *end < at);
+        let start = line.checked_sub(1).map_or(0, |before| self.lines[before] + 1);
+        (line as u32 + 1, at - start)
+    }
+}
+
+/// A module with its statements.
+pub struct Unit<'s> {
+    /// Dotted name.
+    pub name: &'s str,
+    /// Whether it is a package.
+    pub package: bool,
+    /// The module-level statements after folding.
+    pub body: Vec<&'s Stmt>,
+    /// Branches that are decided: line, column, 0 for the body of the `if` or 1 for what else there is.
+    pub folds: Vec<(u32, u32, u8)>,
+    /// What binds its names.
+    pub bindings: Bindings,
+    /// Names that plain import statements at module level bind -> what they mean: `re`, `typing.Any`.
+    pub imports: BTreeMap<String, String>,
+    /// Whether annotations are evaluated when a function is defined.
+    pub annotations: bool,
+    /// Names that one statement binds, to what never changes: imports, functions, classes, constants.
+    pub stable: BTreeSet<String>,
+    /// What makes `__all__`, if that can be told.
+    pub all: Option<All<'s>>,
+}
+
+impl<'s> Unit<'s> {
+    /// Takes a parsed file apart.
+    pub fn new(name: &'s str, package: bool, source: &'s Source, dialect: Dialect<'_>) -> Unit<'s> {
+        let mut folder = Folder { source, dialect, body: Vec::new(), folds: Vec::new() };
+        folder.statements(&source.module.body);
+        let Folder { body, folds, .. } = folder;
+        let bindings = Bindings::of(&body);
+        let mut unit = Unit {
+            name,
+            package,
+            folds,
+            bindings,
+            imports: BTreeMap::new(),
+            stable: BTreeSet::new(),
+            annotations: dialect.version.is_none_or(|version| version < (3, 14)),
+            all: all(&body),
+            body,
+        };
+        let mut imports = BTreeMap::new();
+        for statement in &unit.body {
+            match statement {
+                Stmt::Import(import) => {
+                    for alias in &import.names {
+                        let full = alias.name.id.as_str();
+                        let top = full.split('.').next().unwrap_or("");
+                        let means = if alias.asname.is_some() { full } else { top };
+                        imports.insert(bound(alias, true).to_owned(), means.to_owned());
+                    }
+                }
+                Stmt::ImportFrom(import) => {
+                    let Some(base) = unit.base(import) else { continue };
+                    if base == "__future__" {
+                        let future = |alias: &ast::Alias| alias.name.id.as_str() == "annotations";
+                        unit.annotations &= !import.names.iter().any(future);
+                    }
+                    for alias in &import.names {
+                        let means = format!("{base}.{}", alias.name.id);
+                        imports.insert(bound(alias, false).to_owned(), means);
+                    }
+                }
+                _ => {}
+            }
+        }
+        unit.imports = imports;
+        unit.stabilise();
+        unit
+    }
+
+    fn stabilise(&mut self) {
+        let imported = self.imports.keys().filter(|name| self.is_import_only(name)).cloned();
+        self.stable = imported.collect();
+        for statement in &self.body {
+            let name = match statement {
+                Stmt::FunctionDef(function) => function.name.id.as_str(),
+                Stmt::ClassDef(class) => class.name.id.as_str(),
+                Stmt::Assign(assign) => match assign.targets.as_slice() {
+                    [Expr::Name(name)] if self.is_immutable(&assign.value) => name.id.as_str(),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            if self.bindings.once(name) {
+                self.stable.insert(name.to_owned());
+            }
+        }
+    }
+
+    /// Whether one import binds a name, or several of the form `import a.b`, which all bind `a`.
+    pub fn is_import_only(&self, name: &str) -> bool {
+        let plain = self.body.iter().filter_map(|statement| statement.as_import_stmt());
+        let plain = plain.flat_map(|import| &import.names);
+        let count = plain.filter(|a| a.asname.is_none() && bound(a, true) == name).count();
+        let all = self.bindings.counts.get(name).copied();
+        (self.bindings.once(name) || all == Some(count)) && !self.bindings.deleted.contains(name)
+    }
+
+    /// Whether a pure value is one that nobody can change.
+    fn is_immutable(&self, value: &Expr) -> bool {
+        match value {
+            Expr::Tuple(tuple) => tuple.elts.iter().all(|element| self.is_immutable(element)),
+            Expr::UnaryOp(unary) => self.is_immutable(&unary.operand),
+            Expr::BinOp(sum) => self.is_immutable(&sum.left) && self.is_immutable(&sum.right),
+            Expr::Name(name) => self.is_stable(name.id.as_str()),
+            Expr::Call(call) => {
+                const MAKES: &[&str] = &[
+                    "re.compile",
+                    "collections.namedtuple",
+                    "typing.TypeVar",
+                    "typing.NewType",
+                    "typing.ParamSpec",
+                    "typing_extensions.TypeVar",
+                    "typing_extensions.ParamSpec",
+                    "builtins.frozenset",
+                    "builtins.object",
+                    "builtins.range",
+                    "builtins.type",
+                    "struct.Struct",
+                    "struct.calcsize",
+                    "logging.getLogger",
+                    "operator.itemgetter",
+                    "operator.attrgetter",
+                    "contextvars.ContextVar",
+                ];
+                let makes = self.meaning(&call.func).is_some_and(|m| MAKES.contains(&m.as_str()));
+                makes && self.is_pure(value, &[])
+            }
+            Expr::Subscript(subscript) => self
+                .meaning(&subscript.value)
+                .is_some_and(|m| m.starts_with("typing.") && self.is_pure(value, &[])),
+            Expr::Attribute(attribute) => {
+                self.meaning(value).is_some()
+                    && attribute.attr.id.as_str().chars().all(|c| !c.is_lowercase())
+            }
+            other => other.is_literal_expr(),
+        }
+    }
+
+    /// The module that a `from` statement names, absolute.
+    pub fn base(&self, import: &ast::StmtImportFrom) -> Option<String> {
+        let package = match self.package {
+            true => self.name,
+            false => self.name.rsplit_once('.').map_or("", |(package, _)| package),
+        };
+        absolute(package, import.level, import.module.as_ref().map_or("", |m| m.id.as_str()))
+    }
+
+    /// The modules that one alias of an import statement asks for, parents included; none: it is not known
+    /// here.
+    pub fn targets(
+        &self,
+        statement: &Stmt,
+        alias: &ast::Alias,
+        tree: &Tree,
+    ) -> Option<BTreeSet<String>> {
+        let name = match statement {
+            Stmt::Import(_) => alias.name.id.to_string(),
+            Stmt::ImportFrom(import) => {
+                let base = self.base(import)?;
+                let inner = format!("{base}.{}", alias.name.id);
+                if tree.modules.contains_key(&inner) { inner } else { base }
+            }
+            _ => return None,
+        };
+        let dots = name.match_indices('.').map(|(at, _)| name[..at].to_owned());
+        let mut modules: BTreeSet<String> = dots.collect();
+        modules.insert(name);
+        modules.iter().all(|name| tree.modules.contains_key(name)).then_some(modules)
+    }
+
+    /// What an expression of names and dots means: `re.compile`, `builtins.len`; none for the module's own.
+    pub fn meaning(&self, expression: &Expr) -> Option<String> {
+        match expression {
+            Expr::Name(name) => {
+                let name = name.id.as_str();
+                match self.imports.get(name) {
+                    Some(means) => Some(means.clone()),
+                    None => (super::names::is_builtin(name)
+                        && !self.bindings.counts.contains_key(name))
+                    .then(|| format!("builtins.{name}")),
+                }
+            }
+            Expr::Attribute(attribute) => {
+                Some(format!("{}.{}", self.meaning(&attribute.value)?, attribute.attr.id))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Takes decided branches at module level out of their `if`.
+struct Folder<'s, 'd> {
+    source: &'s Source,
+    dialect: Dialect<'d>,
+    body: Vec<&'s Stmt>,
+    folds: Vec<(u32, u32, u8)>,
+}
+
+impl<'s> Folder<'s, '_> {
+    fn statements(&mut self, statements: &'s [Stmt]) {
+        for statement in statements {
+            match statement {
+                Stmt::If(branches) if self.branches(branches).is_some() => {}
+                _ => self.body.push(statement),
+            }
+        }
+    }
+
+    /// Folds a chain of tests if all that matter are decided.
+    fn branches(&mut self, statement: &'s ast::StmtIf) -> Option<()> {
+        let first = (statement.range().start(), Some(statement.test.as_ref()), &statement.body);
+        let rest = statement
+            .elif_else_clauses
+            .iter()
+            .map(|clause| (clause.range().start(), clause.test.as_ref(), &clause.body));
+        let mut folds = Vec::new();
+        let mut taken: &'s [Stmt] = &[];
+        for (at, test, body) in std::iter::once(first).chain(rest) {
+            let (line, column) = self.source.place(at);
+            match test.map(|test| evaluate(test, self.dialect)) {
+                None => taken = body,
+                Some(Truth::Yes) => {
+                    folds.push((line, column, 0));
+                    taken = body;
+                    break;
+                }
+                Some(Truth::No | Truth::TypeChecking) => folds.push((line, column, 1)),
+                Some(Truth::Maybe) => return None,
+            }
+        }
+        self.folds.extend(folds);
+        self.statements(taken);
+        Some(())
+    }
+}
+
+/// What is done to `__all__` at module level.
+#[derive(Debug)]
+pub struct All<'s> {
+    /// The statements, by position after folding, with what each adds.
+    pub parts: Vec<(usize, &'s Expr)>,
+}
+
+/// The statements that make `__all__`; none if it is made in any other way than by assigning and adding.
+fn all<'s>(body: &[&'s Stmt]) -> Option<All<'s>> {
+    let is_all =
+        |expression: &Expr| matches!(expression, Expr::Name(name) if name.id.as_str() == "__all__");
+    let mut parts = Vec::new();
+    for (index, statement) in body.iter().enumerate() {
+        match statement {
+            Stmt::Assign(assign) if assign.targets.iter().any(is_all) => {
+                (parts.is_empty() && assign.targets.len() == 1)
+                    .then(|| parts.push((index, assign.value.as_ref())))?;
+            }
+            Stmt::AugAssign(assign) if is_all(&assign.target) => {
+                (!parts.is_empty() && assign.op == ast::Operator::Add)
+                    .then(|| parts.push((index, assign.value.as_ref())))?;
+            }
+            // `__all__.extend(…)`, or anything else that may change it.
+            other if super::names::reads(other, false).contains("__all__") => return None,
+            _ => {}
+        }
+    }
+    (!parts.is_empty()).then_some(All { parts })
+}
