@@ -4,6 +4,7 @@
 //! puts off. Lazy imports have the semantics of PEP 810; the idea of taking pure definitions out of
 //! a module's code, too, is that of its generalisation to all bindings.
 
+mod classes;
 mod defer;
 mod effects;
 mod names;
@@ -124,7 +125,8 @@ pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
             })
             .collect();
         let effects = effects::of_all(&units, &kept.graph.tree);
-        let world = defer::World::new(&kept.graph.tree, &units, &effects);
+        let curious = naming("__subclasses__", &kept.graph, &files);
+        let world = defer::World::new(&kept.graph.tree, &units, &effects, &curious);
         for unit in &units {
             if !is_chosen(&optimize.lazy_imports, unit.name) {
                 continue;
@@ -186,19 +188,23 @@ fn keep_docstrings<'f>(
     files: &'f BTreeMap<&str, Vec<u8>>,
 ) -> BTreeSet<&'f str> {
     let origin = |name: &str| &graph.tree.modules[name].origin;
-    let reads: BTreeSet<&str> = files
-        .iter()
-        .filter(|(_, bytes)| memchr::memmem::find(bytes, b"__doc__").is_some())
-        .map(|(name, _)| *name)
-        .collect();
-    let readers: BTreeSet<&Origin> = reads.iter().map(|name| origin(name)).collect();
+    let readers = naming("__doc__", graph, files);
+    let reads = |name: &&str| memchr::memmem::find(&files[name], b"__doc__").is_some();
     let keeps = |name: &&str| match (docstrings, origin(name)) {
         (Docstrings::Keep, _) | (Docstrings::Auto, Origin::Application) => true,
         (Docstrings::Strip, _) => false,
-        (Docstrings::Auto, Origin::Stdlib | Origin::Runtime) => reads.contains(name),
+        (Docstrings::Auto, Origin::Stdlib | Origin::Runtime) => reads(name),
         (Docstrings::Auto, origin) => readers.contains(origin),
     };
     files.keys().copied().filter(keeps).collect()
+}
+
+/// The origins in whose sources a word is.
+fn naming(word: &str, graph: &Graph, files: &BTreeMap<&str, Vec<u8>>) -> BTreeSet<Origin> {
+    let named =
+        files.iter().filter(|(_, bytes)| memchr::memmem::find(bytes, word.as_bytes()).is_some());
+    let origins = named.map(|(name, _)| graph.tree.modules[*name].origin.clone());
+    origins.filter(|origin| *origin != Origin::Stdlib).collect()
 }
 
 /// Parses files in parallel. What does not parse is left as it is: compile reports it.

@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::{Expr, Operator, Stmt, StmtClassDef};
 
+use super::classes::Classes;
 use super::effects::Effects;
 use super::names::{bound, is_builtin, reads};
 use super::unit::Unit;
 use super::{Deferral, Part};
-use crate::dist::collect::{Kind, Tree};
+use crate::dist::collect::{Kind, Origin, Tree};
 use crate::dist::scan::literal;
 
 /// What is known of all modules.
 pub struct World<'w> {
     tree: &'w Tree,
     effects: &'w Effects,
+    classes: Classes<'w>,
     /// Module -> its `__all__`, where that is known.
     all: BTreeMap<&'w str, Vec<String>>,
 }
@@ -28,8 +30,14 @@ struct Candidate<'s> {
 
 impl<'w> World<'w> {
     /// Puts together what the modules tell of each other.
-    pub fn new(tree: &'w Tree, units: &'w [Unit<'_>], effects: &'w Effects) -> World<'w> {
-        let mut world = World { tree, effects, all: BTreeMap::new() };
+    pub fn new(
+        tree: &'w Tree,
+        units: &'w [Unit<'w>],
+        effects: &'w Effects,
+        curious: &'w BTreeSet<Origin>,
+    ) -> World<'w> {
+        let classes = Classes::new(tree, units, curious);
+        let mut world = World { tree, effects, classes, all: BTreeMap::new() };
         // One may be made of others.
         loop {
             let known = world.all.len();
@@ -198,6 +206,11 @@ impl<'w> World<'w> {
             Stmt::FunctionDef(function) => {
                 let name = function.name.id.as_str();
                 let pure = free(name) && unit.is_pure_function(function, &[]);
+                pure.then(|| whole(name)).into_iter().collect()
+            }
+            Stmt::ClassDef(class) => {
+                let name = class.name.id.as_str();
+                let pure = free(name) && self.classes.is_pure(unit, class);
                 pure.then(|| whole(name)).into_iter().collect()
             }
             Stmt::Assign(assign) => match assign.targets.as_slice() {
