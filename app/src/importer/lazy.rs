@@ -46,10 +46,18 @@ static MODULE_GETATTRO: OnceLock<ffi::getattrofunc> = OnceLock::new();
 static STATE: Mutex<State> = Mutex::new(State { running: Vec::new(), binding: Vec::new() });
 
 struct State {
-    /// Modules whose code runs: (dictionary, thread).
-    running: Vec<(usize, usize)>,
+    /// Modules whose code runs: (dictionary, code, thread).
+    running: Vec<(usize, usize, usize)>,
     /// Statements that run: (dictionary, code, thread).
     binding: Vec<(usize, usize, usize)>,
+}
+
+impl State {
+    /// The code that runs in this dictionary and thread as a module's.
+    fn running_code(&self, dict: usize, thread: usize) -> Option<usize> {
+        let found = self.running.iter().rfind(|entry| (entry.0, entry.2) == (dict, thread));
+        found.map(|entry| entry.1)
+    }
 }
 
 fn state() -> MutexGuard<'static, State> {
@@ -120,11 +128,11 @@ unsafe fn type_namespace(kind: *mut ffi::PyTypeObject) -> Py {
 
 /// The code of a module runs in `globals` until this is dropped. If it ran there before (`reload`),
 /// what it bound is forgotten, as running all of its statements again would replace it.
-pub struct Running(usize, usize);
+pub struct Running((usize, usize, usize));
 
 impl Running {
     /// Called before the module's code runs.
-    pub fn enter(globals: &Obj) -> Py<Running> {
+    pub fn enter(globals: &Obj, code: &Obj) -> Py<Running> {
         if let Some(table) = table(globals.as_ptr())? {
             for binding in table.iter() {
                 let name = Obj::str(binding.name)?;
@@ -136,16 +144,16 @@ impl Running {
                 }
             }
         }
-        let entry = (globals.as_ptr() as usize, thread());
+        let entry = (globals.as_ptr() as usize, code.as_ptr() as usize, thread());
         state().running.push(entry);
-        Ok(Running(entry.0, entry.1))
+        Ok(Running(entry))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         let mut state = state();
-        if let Some(at) = state.running.iter().rposition(|entry| *entry == (self.0, self.1)) {
+        if let Some(at) = state.running.iter().rposition(|entry| *entry == self.0) {
             state.running.remove(at);
         }
     }
@@ -242,9 +250,11 @@ fn bind(globals: &Obj, binding: &Binding<'static>) -> Py<Outcome> {
         if state.binding.contains(&entry) {
             return Ok(Outcome::Unknown);
         }
-        state.running.contains(&(dict, entry.2))
+        state.running_code(dict, entry.2)
     };
-    if runs && reached(globals)?.is_some_and(|line| binding.line > line) {
+    if let Some(body) = runs
+        && reached(body)?.is_some_and(|line| binding.line > line)
+    {
         return Ok(Outcome::Unknown);
     }
     let code = super::finder::unmarshal(binding.code, &place(globals)?)?;
@@ -280,8 +290,8 @@ fn place(globals: &Obj) -> Py {
         .or_else(|Raised| Obj::str(&source().root))
 }
 
-/// The line that the module's own code has reached in this thread.
-fn reached(globals: &Obj) -> Py<Option<u32>> {
+/// The line that a module's own code has reached in this thread.
+fn reached(body: usize) -> Py<Option<u32>> {
     // SAFETY: gives the running frame, borrowed, or null.
     let frame = unsafe { ffi::PyEval_GetFrame() };
     if frame.is_null() {
@@ -291,9 +301,7 @@ fn reached(globals: &Obj) -> Py<Option<u32>> {
     let mut frame = unsafe { Obj::borrowed(frame.cast())? };
     let none = Obj::none();
     while !frame.is(&none) {
-        let is_body = frame.attr("f_globals")?.is(globals)
-            && frame.attr("f_code")?.attr("co_name")?.plain() == Some("<module>");
-        if is_body {
+        if frame.attr("f_code")?.as_ptr() as usize == body {
             let line = frame.attr("f_lineno")?;
             // SAFETY: a live object; `None` (no line) gives an error, which is cleared.
             let line = unsafe {
@@ -315,7 +323,7 @@ fn bind_all(globals: &Obj) -> Py<()> {
     let (dict, thread) = (globals.as_ptr() as usize, thread());
     let busy = {
         let state = state();
-        state.running.contains(&(dict, thread))
+        state.running_code(dict, thread).is_some()
             || state.binding.iter().any(|(other, _, at)| (*other, *at) == (dict, thread))
     };
     if busy {
