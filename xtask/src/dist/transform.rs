@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 
+use self::classes::Classes;
 use self::unit::{Source, Unit};
 use super::collect::{Kind, Origin};
 use super::prune::Kept;
@@ -124,9 +125,10 @@ pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
                 Unit::new(name, package, source, dialect)
             })
             .collect();
-        let effects = effects::of_all(&units, &kept.graph.tree);
         let curious = naming("__subclasses__", &kept.graph, &files);
-        let world = defer::World::new(&kept.graph.tree, &units, &effects, &curious);
+        let classes = Classes::new(&kept.graph.tree, &units, &curious);
+        let effects = effects::of_all(&units, &kept.graph.tree, &classes);
+        let world = defer::World::new(&kept.graph.tree, &units, &effects, &classes);
         for unit in &units {
             if !is_chosen(&optimize.lazy_imports, unit.name) {
                 continue;

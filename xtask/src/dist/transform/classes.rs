@@ -42,6 +42,12 @@ const BASES: &[&str] = &[
     "typing_extensions.TypedDict",
 ];
 
+/// Metaclasses that do much, but to the class alone.
+const QUIET_METACLASSES: &[&str] = &[
+    "pydantic._internal._model_construction.ModelMetaclass",
+    "_model_construction.ModelMetaclass",
+];
+
 /// Re-exports are followed this far.
 const FURTHEST: usize = 8;
 
@@ -71,6 +77,59 @@ impl<'u> Classes<'u> {
         }
         let units = units.iter().map(|unit| (unit.name, unit)).collect();
         Classes { tree, units, defined, curious }
+    }
+
+    /// The function or class at module level that a dotted name means, wherever it is defined.
+    pub fn find(&self, meaning: &str) -> Option<(&'u Unit<'u>, &'u Stmt)> {
+        let mut meaning = meaning.to_owned();
+        for _ in 0..FURTHEST {
+            let (module, name) = meaning.rsplit_once('.')?;
+            let unit = *self.units.get(module)?;
+            let found = unit.body.iter().find(|statement| match statement {
+                Stmt::FunctionDef(function) => function.name.id.as_str() == name,
+                Stmt::ClassDef(class) => class.name.id.as_str() == name,
+                _ => false,
+            });
+            match found {
+                Some(statement) => return Some((unit, statement)),
+                None => meaning = unit.imports.get(name)?.clone(),
+            }
+        }
+        None
+    }
+
+    /// The class among the bases of a class, and theirs, that is told of subclasses: its module. None if no
+    /// base that can be found has such a hook.
+    pub fn told(&self, unit: &Unit<'_>, class: &ast::StmtClassDef, depth: usize) -> Option<String> {
+        let arguments = class.arguments.as_deref()?;
+        for keyword in &arguments.keywords {
+            if keyword.arg.as_ref().is_some_and(|name| name.id.as_str() == "metaclass")
+                && !is_metaclass(unit, &keyword.value)
+                && let Some(meaning) = unit.meaning(&keyword.value)
+                && !QUIET_METACLASSES.contains(&meaning.as_str())
+            {
+                return Some(meaning.rsplit_once('.')?.0.to_owned());
+            }
+        }
+        arguments.args.iter().find_map(|base| {
+            let base = match base {
+                Expr::Subscript(subscript) => subscript.value.as_ref(),
+                other => other,
+            };
+            let meaning = match (base, unit.meaning(base)) {
+                (_, Some(meaning)) => meaning,
+                (Expr::Name(name), None) => format!("{}.{}", unit.name, name.id),
+                _ => return None,
+            };
+            if depth > FURTHEST || BASES.binary_search(&meaning.as_str()).is_ok() {
+                return None;
+            }
+            let (home, statement) = self.find(&meaning)?;
+            let class = statement.as_class_def_stmt()?;
+            let hooks = class.body.iter().any(is_hook) && home.name != "typing";
+            let owner = meaning.rsplit_once('.')?.0.to_owned();
+            (hooks || self.told(home, class, depth + 1).is_some()).then_some(owner)
+        })
     }
 
     /// Whether creating a class at module level changes nothing but its name.
@@ -158,10 +217,7 @@ impl<'u> Classes<'u> {
             return means
                 .is_some_and(|(module, name)| self.is_quiet_class(module, name, seen, depth + 1));
         };
-        let hooks = class.body.iter().any(|statement| {
-            matches!(statement, Stmt::FunctionDef(function)
-                if function.name.id.as_str() == "__init_subclass__")
-        });
+        let hooks = class.body.iter().any(is_hook);
         let arguments = class.arguments.as_deref();
         let mut keywords = arguments.into_iter().flat_map(|arguments| &arguments.keywords);
         let mut bases = arguments.into_iter().flat_map(|arguments| &arguments.args);
@@ -172,6 +228,11 @@ impl<'u> Classes<'u> {
             })
             && bases.all(|base| self.is_quiet(unit, base, seen))
     }
+}
+
+fn is_hook(statement: &Stmt) -> bool {
+    matches!(statement, Stmt::FunctionDef(function)
+        if function.name.id.as_str() == "__init_subclass__")
 }
 
 fn is_metaclass(unit: &Unit<'_>, expression: &Expr) -> bool {

@@ -9,14 +9,14 @@ use super::effects::Effects;
 use super::names::{bound, is_builtin, reads};
 use super::unit::Unit;
 use super::{Deferral, Part};
-use crate::dist::collect::{Kind, Origin, Tree};
+use crate::dist::collect::{Kind, Tree};
 use crate::dist::scan::literal;
 
 /// What is known of all modules.
 pub struct World<'w> {
     tree: &'w Tree,
     effects: &'w Effects,
-    classes: Classes<'w>,
+    classes: &'w Classes<'w>,
     /// Module -> its `__all__`, where that is known.
     all: BTreeMap<&'w str, Vec<String>>,
 }
@@ -34,9 +34,8 @@ impl<'w> World<'w> {
         tree: &'w Tree,
         units: &'w [Unit<'w>],
         effects: &'w Effects,
-        curious: &'w BTreeSet<Origin>,
+        classes: &'w Classes<'w>,
     ) -> World<'w> {
-        let classes = Classes::new(tree, units, curious);
         let mut world = World { tree, effects, classes, all: BTreeMap::new() };
         // One may be made of others.
         loop {

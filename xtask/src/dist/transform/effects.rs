@@ -9,8 +9,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruff_python_ast::{self as ast, Expr, Stmt};
+use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
+use ruff_python_ast::{self as ast, Expr, ExprContext, Stmt};
 
+use super::classes::Classes;
 use super::unit::Unit;
 use crate::dist::collect::names::is_within;
 use crate::dist::collect::{Origin, Tree};
@@ -39,36 +41,12 @@ const HARMLESS_METHODS: &[&str] = &["addHandler", "setLevel", "_convert_", "_con
 const STDLIB: &[&str] =
     &["antigravity", "readline", "rlcompleter", "site", "sitecustomize", "this"];
 
-/// A decorator of such a name makes something known. All other functions that decorate are taken for
-/// what they mostly are: they put something around what they are given.
-const ANNOUNCES: &[&str] = &[
-    "add",
-    "attach",
-    "bind",
-    "command",
-    "connect",
-    "event",
-    "expose",
-    "export",
-    "handle",
-    "hook",
-    "implements",
-    "install",
-    "listen",
-    "on",
-    "plugin",
-    "provide",
-    "receiver",
-    "record",
-    "register",
-    "route",
-    "rule",
-    "subscribe",
-    "task",
-];
+/// Methods that change what they are called on.
+const CHANGES: &[&str] =
+    &["add", "append", "appendleft", "extend", "insert", "register", "setdefault", "update"];
 
 /// Works out the effects of every module.
-pub fn of_all(units: &[Unit<'_>], tree: &Tree) -> Effects {
+pub fn of_all(units: &[Unit<'_>], tree: &Tree, classes: &Classes<'_>) -> Effects {
     let mut effects = Effects::new();
     let mut imports: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for unit in units {
@@ -81,7 +59,8 @@ pub fn of_all(units: &[Unit<'_>], tree: &Tree) -> Effects {
             );
             continue;
         }
-        let mut reader = Reader { unit, tree, owners: none(), read: none(), imports: none() };
+        let mut reader =
+            Reader { unit, tree, classes, owners: none(), read: none(), imports: none() };
         reader.statements(unit.body.iter().copied());
         reader.owners.retain(|owner| !is_within(owner, unit.name));
         effects.insert(unit.name.to_owned(), reader.owners);
@@ -109,6 +88,7 @@ pub fn of_all(units: &[Unit<'_>], tree: &Tree) -> Effects {
 struct Reader<'r, 's> {
     unit: &'r Unit<'s>,
     tree: &'r Tree,
+    classes: &'r Classes<'r>,
     owners: BTreeSet<String>,
     /// Functions of the module that have been read.
     read: BTreeSet<String>,
@@ -128,7 +108,10 @@ impl Reader<'_, '_> {
             Stmt::Import(import) => import.names.iter().for_each(|a| self.import(statement, a)),
             Stmt::ImportFrom(import) => import.names.iter().for_each(|a| self.import(statement, a)),
             Stmt::Expr(expression) => self.value(&expression.value),
-            Stmt::Assign(assign) => assign.targets.iter().for_each(|target| self.store(target)),
+            Stmt::Assign(assign) => {
+                assign.targets.iter().for_each(|target| self.store(target));
+                self.kept(&assign.value);
+            }
             Stmt::AugAssign(assign) => self.store(&assign.target),
             Stmt::AnnAssign(assign) => self.store(&assign.target),
             Stmt::Delete(delete) => delete.targets.iter().for_each(|target| self.store(target)),
@@ -145,6 +128,7 @@ impl Reader<'_, '_> {
                         self.decorator(decorator);
                     }
                 }
+                self.owners.extend(self.classes.told(self.unit, class, 0));
             }
             Stmt::If(branches) => {
                 if !is_main_guard(&branches.test) {
@@ -210,29 +194,55 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// A value that is kept: what makes it is taken to do no more, unless it can be read and does.
+    fn kept(&mut self, value: &Expr) {
+        if let Expr::Call(call) = value
+            && let Some(meaning) = self.unit.meaning(&call.func)
+            && let Some((home, Stmt::FunctionDef(function))) = self.classes.find(&meaning)
+            && !is_quiet_function(home, function, false)
+        {
+            self.owner_of(&call.func);
+        }
+    }
+
     fn is_own(&self, expression: &Expr) -> bool {
         matches!(expression, Expr::Name(name) if !self.unit.imports.contains_key(name.id.as_str())
             && !super::names::is_builtin(name.id.as_str()))
     }
 
+    /// A decorator that can be read and changes nothing outside of itself puts something around what it
+    /// is given; any other may make it known.
     fn decorator(&mut self, decorator: &ast::Decorator) {
-        let function = match &decorator.expression {
-            Expr::Call(call) => call.func.as_ref(),
-            other => other,
+        let (function, is_factory) = match &decorator.expression {
+            Expr::Call(call) => (call.func.as_ref(), true),
+            other => (other, false),
         };
-        let (name, of_object) = match function {
-            Expr::Name(name) => (name.id.as_str(), false),
-            // A method of an object, not a function of a module.
-            Expr::Attribute(attribute) => {
-                let module = self.unit.meaning(&attribute.value);
-                let known = |name: String| self.tree.modules.contains_key(&name);
-                (attribute.attr.id.as_str(), !module.is_some_and(known))
-            }
-            _ => return self.owner_of(function),
-        };
-        let announces = |word: &str| ANNOUNCES.contains(&word);
-        if of_object || name.to_lowercase().split('_').any(announces) {
+        if !self.is_quiet(function, is_factory) {
             self.owner_of(function);
+        }
+    }
+
+    /// Whether calling a function, and what it gives if that is called too, changes nothing outside. What
+    /// is only defined in it runs later.
+    fn is_quiet(&self, function: &Expr, is_factory: bool) -> bool {
+        let meaning = self.unit.meaning(function).or_else(|| match function {
+            Expr::Name(name) => Some(format!("{}.{}", self.unit.name, name.id)),
+            _ => None,
+        });
+        let Some((home, found)) = meaning.and_then(|meaning| self.classes.find(&meaning)) else {
+            return false;
+        };
+        match found {
+            Stmt::FunctionDef(function) => is_quiet_function(home, function, is_factory),
+            Stmt::ClassDef(class) => class.body.iter().all(|statement| match statement {
+                Stmt::FunctionDef(method) => match method.name.id.as_str() {
+                    "__init__" | "__new__" => is_quiet_function(home, method, false),
+                    "__call__" => !is_factory || is_quiet_function(home, method, false),
+                    _ => true,
+                },
+                _ => true,
+            }),
+            _ => false,
         }
     }
 
@@ -271,4 +281,70 @@ impl Reader<'_, '_> {
 fn is_main_guard(test: &Expr) -> bool {
     let Expr::Compare(compare) = test else { return false };
     matches!(compare.left.as_ref(), Expr::Name(name) if name.id.as_str() == "__name__")
+}
+
+/// Whether a function's body, and with `deep` that of functions in it, changes what belongs to neither its
+/// arguments nor itself.
+fn is_quiet_function(home: &Unit<'_>, function: &ast::StmtFunctionDef, deep: bool) -> bool {
+    let mut reader = Body { home, quiet: true, deep };
+    reader.visit_body(&function.body);
+    reader.quiet
+}
+
+struct Body<'b, 's> {
+    home: &'b Unit<'s>,
+    quiet: bool,
+    deep: bool,
+}
+
+impl Body<'_, '_> {
+    /// Whether an expression begins with a name of the module.
+    fn is_global(&self, expression: &Expr) -> bool {
+        match expression {
+            Expr::Attribute(attribute) => self.is_global(&attribute.value),
+            Expr::Subscript(subscript) => self.is_global(&subscript.value),
+            Expr::Call(call) => self.is_global(&call.func),
+            Expr::Name(name) => self.home.bindings.counts.contains_key(name.id.as_str()),
+            _ => false,
+        }
+    }
+}
+
+impl Visitor<'_> for Body<'_, '_> {
+    fn visit_stmt(&mut self, statement: &Stmt) {
+        match statement {
+            Stmt::Global(_) => self.quiet = false,
+            Stmt::FunctionDef(function) => {
+                if self.deep {
+                    self.quiet &= is_quiet_function(self.home, function, false);
+                }
+                return;
+            }
+            Stmt::ClassDef(_) => return,
+            _ => {}
+        }
+        walk_stmt(self, statement);
+    }
+
+    fn visit_expr(&mut self, expression: &Expr) {
+        match expression {
+            Expr::Attribute(ast::ExprAttribute { value, ctx: ExprContext::Store, .. })
+            | Expr::Subscript(ast::ExprSubscript { value, ctx: ExprContext::Store, .. })
+                if self.is_global(value) =>
+            {
+                self.quiet = false;
+            }
+            Expr::Call(call) => {
+                if let Expr::Attribute(method) = call.func.as_ref()
+                    && CHANGES.contains(&method.attr.id.as_str())
+                    && self.is_global(&method.value)
+                {
+                    self.quiet = false;
+                }
+            }
+            Expr::Lambda(_) => return,
+            _ => {}
+        }
+        walk_expr(self, expression);
+    }
 }
