@@ -316,20 +316,17 @@ fn reached(body: usize) -> Py<Option<u32>> {
     Ok(None)
 }
 
-/// Binds every name of a dictionary, in the order of their lines. Not while its code runs: then
-/// only what has been reached is there, elsewhere too.
+/// Binds every name of a dictionary, in the order of their lines; while the module's code runs, those
+/// that it has reached. Not while one is being bound: then everything else waits.
 fn bind_all(globals: &Obj) -> Py<()> {
     let Some(table) = table(globals.as_ptr())? else { return Ok(()) };
     let (dict, thread) = (globals.as_ptr() as usize, thread());
-    let busy = {
-        let state = state();
-        state.running_code(dict, thread).is_some()
-            || state.binding.iter().any(|(other, _, at)| (*other, *at) == (dict, thread))
-    };
-    if busy {
+    if state().binding.iter().any(|(other, _, at)| (*other, *at) == (dict, thread)) {
         return Ok(());
     }
-    let mut bindings: Vec<Binding<'static>> = table.iter().collect();
+    let body = state().running_code(dict, thread);
+    let line = body.map(reached).transpose()?.flatten().unwrap_or(u32::MAX);
+    let mut bindings: Vec<Binding<'static>> = table.iter().filter(|b| b.line <= line).collect();
     bindings.sort_by_key(|binding| binding.line);
     for binding in bindings {
         let name = Obj::str(binding.name)?;

@@ -160,7 +160,10 @@ fn is_chosen(lazy: &LazyImports, name: &str) -> bool {
         top,
         "encodings" | "codecs" | "io" | "abc" | "_pyrmware_runtime" | "importlib" | "runpy"
     );
+    // C code of _sqlite3 reads this one's dictionary as it is.
+    let read_by_c = name == "sqlite3.dump";
     !starts
+        && !read_by_c
         && match lazy {
             LazyImports::Off => false,
             LazyImports::Auto => true,

@@ -272,7 +272,19 @@ impl Unit<'_> {
                 local.iter().any(|own| own == name) || self.is_stable(name)
             }
             Expr::Attribute(attribute) => {
-                let is_constant = |text: &str| text.chars().next().is_some_and(char::is_uppercase);
+                // `module.Class` and `Class.CONSTANT` are what they are; `settings.DEBUG` may change.
+                let is_class = |text: &str| {
+                    text.chars().next().is_some_and(char::is_uppercase)
+                        && text.chars().any(char::is_lowercase)
+                };
+                let of_class = match attribute.value.as_ref() {
+                    Expr::Name(name) => is_class(name.id.as_str()),
+                    Expr::Attribute(outer) => is_class(outer.attr.id.as_str()),
+                    _ => false,
+                };
+                let attr = attribute.attr.id.as_str();
+                let is_constant = is_class(attr)
+                    || (of_class && attr.chars().next().is_some_and(char::is_uppercase));
                 let meaning = self.meaning(expression);
                 let listed = meaning
                     .as_deref()
@@ -280,8 +292,7 @@ impl Unit<'_> {
                 let of_constants = self
                     .meaning(&attribute.value)
                     .is_some_and(|module| known(CONSTANT_MODULES, &module));
-                (listed || of_constants || is_constant(attribute.attr.id.as_str()))
-                    && pure(&attribute.value)
+                (listed || of_constants || is_constant) && pure(&attribute.value)
             }
             Expr::Tuple(tuple) => tuple.elts.iter().all(pure),
             Expr::List(list) => list.elts.iter().all(pure),
