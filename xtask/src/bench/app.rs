@@ -14,8 +14,8 @@ use crate::dist::resolve::{self, Plan};
 /// What is measured unless `--app` names something: folder, arguments that end at the first line of
 /// `main`, arguments that start and do one trivial thing.
 const APPS: [(&str, &[&str], &[&str]); 10] = [
-    ("python-app", &["--version"], &[]),
-    ("tests/apps/hello", &["--exit", "0"], &[]),
+    ("python-app", &["--version"], &["--selftest"]),
+    ("tests/apps/hello", &["--exit", "0"], &["one"]),
     ("tests/apps/web", &["--ready"], &["--tiny"]),
     ("tests/apps/db", &["--ready"], &["--tiny"]),
     ("tests/apps/native", &["--ready"], &["--tiny"]),
@@ -113,7 +113,7 @@ impl App {
         Ok(App {
             name: plan.config.project.name.clone(),
             main: known.and_then(|(_, main, _)| words(main)),
-            action: known.filter(|known| !known.2.is_empty()).and_then(|known| words(known.2)),
+            action: known.and_then(|(.., action)| words(action)),
             plan,
             folder,
             search,

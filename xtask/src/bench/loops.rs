@@ -92,9 +92,9 @@ fn program(made: &Made, name: &str, times: u32, tell: bool) -> Program {
     Program { command, env: made.env.clone() }
 }
 
-/// Of two passes more, so that the start and the first pass, which specialises, are not in it.
+/// Of one pass more, so that the start and the first pass, which specialises, are not in it.
 fn instructions(name: &str, made: &Made) -> Result<Cell> {
     let count = |times| program(made, name, times, false).instructions();
-    let (Some(many), Some(few)) = (count(3)?, count(1)?) else { return Ok(Cell::Absent) };
-    Ok(Cell::Value(many.saturating_sub(few) as f64 / 2.0 / 1e6))
+    let (Some(many), Some(few)) = (count(2)?, count(1)?) else { return Ok(Cell::Absent) };
+    Ok(Cell::Value(many.saturating_sub(few) as f64 / 1e6))
 }
