@@ -40,6 +40,7 @@ applications! {
     fastapi: "fastapi", always,
     hello: "hello", always,
     layout: "layout", always,
+    lazy: "lazy", always,
     loops: "loops", with_all,
     modbus: "modbus", with_all,
     mqtt: "mqtt", always,

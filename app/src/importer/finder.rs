@@ -124,7 +124,7 @@ fn exec_module(args: &[Obj]) -> Py {
     let globals = unsafe { Obj::borrowed(ffi::PyModule_GetDict(module.as_ptr()))? };
     let _calm = Calm::enter()?;
     #[cfg(lazy_globals)]
-    let _running = super::lazy::Running::enter(&globals, &code)?;
+    let _running = super::lazy::Running::enter(&globals, &code, filename)?;
     let done = handles.run_without_frames.call(&[&handles.exec, &code, &globals])?;
     if filename == "importlib/resources/readers.py" {
         runtime("resources")?.attr("keep_to_folders")?.call(&[module])?;

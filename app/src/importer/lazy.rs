@@ -41,6 +41,7 @@ static MARKER_NAME: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 static NAME: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 static BUILTINS: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 static MODULE_GETATTRO: OnceLock<ffi::getattrofunc> = OnceLock::new();
+static MODULE_SETATTRO: OnceLock<ffi::setattrofunc> = OnceLock::new();
 
 /// What is under way. The GIL orders everything; no lock is held while Python runs.
 static STATE: Mutex<State> = Mutex::new(State { running: Vec::new(), binding: Vec::new() });
@@ -103,6 +104,9 @@ fn patch_module_type() -> Py<()> {
         if let Some(original) = (*kind).tp_getattro.replace(module_getattro) {
             let _ = MODULE_GETATTRO.set(original);
         }
+        if let Some(original) = (*kind).tp_setattro.replace(module_setattro) {
+            let _ = MODULE_SETATTRO.set(original);
+        }
         let descriptor = Obj::owned(ffi::PyDescr_NewGetSet(kind, definition))?;
         let namespace = type_namespace(kind)?;
         namespace.set_item("__dict__", &descriptor)?;
@@ -132,8 +136,12 @@ pub struct Running((usize, usize, usize));
 
 impl Running {
     /// Called before the module's code runs.
-    pub fn enter(globals: &Obj, code: &Obj) -> Py<Running> {
-        if let Some(table) = table(globals.as_ptr())? {
+    pub fn enter(globals: &Obj, code: &Obj, filename: &str) -> Py<Running> {
+        // SAFETY: a dictionary and a C string; running code for the first time puts the builtins there.
+        let again = unsafe {
+            !ffi::PyDict_GetItemString(globals.as_ptr(), c"__builtins__".as_ptr()).is_null()
+        };
+        if let Some(table) = again.then(|| table_of(filename)).flatten() {
             for binding in table.iter() {
                 let name = Obj::str(binding.name)?;
                 // SAFETY: a dictionary and a str.
@@ -186,11 +194,17 @@ fn table(globals: *mut ffi::PyObject) -> Py<Option<LazyTable<'static>>> {
     let tables = tables.get_or_insert_default();
     let key = path.as_ptr() as usize;
     Ok(*tables.entry(key).or_insert_with(|| {
-        let file = path.plain().and_then(|path| source().payload.file(&format!("{path}c")));
+        let table = path.plain().and_then(table_of);
         // The address stands for the path as long as the path lives: for ever.
         std::mem::forget(path);
-        file.and_then(|file| LazyTable::of_pyc(intact(file.bytes())))
+        table
     }))
+}
+
+/// The table of the module whose source path this is.
+fn table_of(path: &str) -> Option<LazyTable<'static>> {
+    let file = source().payload.file(&format!("{path}c"))?;
+    LazyTable::of_pyc(intact(file.bytes()))
 }
 
 /// Binds `name` in `globals` if it is a lazy name there, or a submodule that an eager start would have
@@ -337,6 +351,11 @@ fn bind_all(globals: &Obj) -> Py<()> {
             _ => return Err(Raised),
         }
     }
+    if body.is_none() {
+        // Nothing is lazy any more: what is deleted from now on stays away.
+        // SAFETY: a dictionary and a str; that it has the marker was seen above.
+        unsafe { ffi::PyDict_DelItem(globals.as_ptr(), MARKER_NAME.load(Ordering::Acquire)) };
+    }
     Ok(())
 }
 
@@ -412,6 +431,28 @@ unsafe fn is_special(name: *mut ffi::PyObject) -> bool {
     // SAFETY: as the caller says.
     unsafe { Obj::borrowed(name) }
         .is_ok_and(|name| name.plain().is_some_and(|name| name.starts_with("__")))
+}
+
+/// `module.name = value`, `del module.name`.
+unsafe extern "C" fn module_setattro(
+    module: *mut ffi::PyObject,
+    name: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    // SAFETY: called by the interpreter with a module, a str, and an object or null.
+    unsafe {
+        // What is deleted must be there, and must not come again.
+        if value.is_null()
+            && let Ok(dict) = Obj::borrowed(ffi::PyModule_GetDict(module))
+            && bind_all(&dict).is_err()
+        {
+            return -1;
+        }
+        match MODULE_SETATTRO.get() {
+            Some(original) => original(module, name, value),
+            None => -1,
+        }
+    }
 }
 
 unsafe extern "C" {

@@ -18,6 +18,7 @@ import sys
 sys.path[:] = [folder for folder in sys.path if folder]
 
 import __future__  # noqa: E402
+
 import ast  # noqa: E402
 import importlib.util  # noqa: E402
 import json  # noqa: E402
@@ -57,22 +58,20 @@ def compiled(source, request):
         return {"error": error.msg, "line": error.lineno, "text": text}, b""
     except (ValueError, OverflowError, RecursionError, MemoryError) as error:
         return {"error": f"{type(error).__name__}: {error}", "line": None, "text": None}, b""
-    parts = [{**names, "size": len(part)} for names, part in zip(deferred, data[1:])]
+    parts = [{**names, "size": len(part)} for names, part in zip(deferred, data[1:], strict=True)]
     return {"size": len(data[0]), "deferred": parts}, b"".join(data)
 
 
-def shaped(
-    source, filename, docstrings=True, folds=(), stars=(), all=None, defer=(), marker=None
-):
+def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defer=(), marker=None):
     """The module's code, and the code of each deferred statement with its names and line.
 
-    folds: [line, column, branch]: an `if` or `elif` at module level whose test is known: branch 0 is
-    its body, 1 is what else there is.
+    folds: [line, column, branch]: an `if` or `elif` at module level whose test is known: branch 0
+    is its body, 1 is what else there is.
     stars: position after folding: names: what of a star import is imported at once.
     all: [positions, names, tuple]: the statements that make __all__, and what it is.
     defer: {"names": […], "parts": [[statement, part], …]}: what is taken out of the module's body,
-    by position after folding; a part is the position of an alias in an import statement, a name that
-    a star import brings, or null for all of the statement.
+    by position after folding; a part is the position of an alias in an import statement, a name
+    that a star import brings, or null for all of the statement.
     marker: what the global of that name is bound to when something is deferred.
     """
     if docstrings and not folds and not defer:
@@ -123,7 +122,8 @@ def shaped(
         for module in modules
     ]
     lines = [module.body[0].lineno for module in modules[1:]]
-    return codes, [{"names": g["names"], "line": line} for g, line in zip(defer, lines)]
+    told = zip(defer, lines, strict=True)
+    return codes, [{"names": group["names"], "line": line} for group, line in told]
 
 
 def taken_out(statement, part):

@@ -1,0 +1,45 @@
+"""A module's names from inside and outside."""
+
+import copy
+import importlib
+import inspect
+import pickle
+import sys
+import typing
+
+import lazy
+import lazy.shapes
+from lazy import starred, target
+
+
+def public(names):
+    return sorted(name for name in names if not name.startswith("__"))
+
+
+def run():
+    yield "hasattr", hasattr(target, "Row"), hasattr(target, "nothing")
+    yield "getattr", target.later(), getattr(target, "nothing", "none")
+    yield "vars", public(vars(target))
+    yield "dir", public(dir(target))
+    yield "dict", public(target.__dict__), "PATTERN" in target.__dict__
+    yield "globals", target.own_names()
+    yield "eval", target.evaluated("Pair(1, 2).right + CONSTANT")
+    yield "exec", target.executed("found = [Plain().method(), PATTERN.match('a-1').groups()]")
+    yield "count", target.count(), target.count(), target.counter
+    yield "star", public(vars(starred)), starred.reads(), starred.Pair is target.Pair
+    yield "same", target.function is starred.function, target.T is starred.T
+    yield "members", [name for name, _ in inspect.getmembers(target, inspect.isclass)]
+    yield "signature", inspect.signature(target.function)
+    yield "hints", sorted(typing.get_type_hints(target.Row).items())
+    yield "module", target.Plain.__module__, target.Pair.__module__, target.function.__qualname__
+    yield "pickle", pickle.loads(pickle.dumps(target.Plain)) is target.Plain
+    yield "pickle", pickle.loads(pickle.dumps([target.Pair(1, 2), target.Row("a"), target.T]))
+    yield "copy", copy.copy(target.function) is target.function
+    yield "scope", eval("function()", dict(vars(target)))
+    yield "submodule", lazy.shapes.AREA, lazy.shapes.square.area(3)
+    yield "package", public(vars(lazy.shapes))
+    yield (
+        "import",
+        importlib.import_module("lazy.shapes.circle").NAME,
+        sys.modules["lazy.target"]._private,
+    )

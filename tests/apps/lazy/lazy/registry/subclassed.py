@@ -1,0 +1,5 @@
+from lazy.registry import Plugin
+
+
+class First(Plugin):
+    pass

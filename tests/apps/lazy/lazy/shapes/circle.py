@@ -1,0 +1,2 @@
+NAME = "circle"
+AREA = "pi"
