@@ -34,6 +34,13 @@ const MOST_WORKERS: usize = 8;
 /// A further worker is started for each so many modules.
 const MODULES_PER_WORKER: usize = 12;
 
+impl Compiled {
+    /// Whether any module has lazy bindings.
+    pub fn lazy(&self) -> bool {
+        self.forms.values().any(|form| !form.defer.is_empty())
+    }
+}
+
 /// Kept, with bytecode.
 #[derive(Debug, Clone, Default)]
 pub struct Compiled {
@@ -41,8 +48,8 @@ pub struct Compiled {
     pub kept: Kept,
     /// Modules that the application's start imports when no import is lazy.
     pub eager: BTreeSet<String>,
-    /// Whether any module has lazy bindings.
-    pub lazy: bool,
+    /// What was done to each module with source.
+    pub forms: BTreeMap<String, Form>,
     /// Module -> its `.pyc` in the cache (unchecked-hash header, canonical marshal).
     pub bytecode: BTreeMap<String, PathBuf>,
     /// How many were compiled now rather than found in the cache.
@@ -70,14 +77,13 @@ struct Job {
 /// A file cannot be read or written, the worker does not start, a module of the application does not
 /// compile (with file, line and text), or a dependency's bytecode is for another version.
 pub fn run(plan: &Plan, transformed: Transformed) -> Result<Compiled> {
-    let Transformed { kept, mut forms, eager } = transformed;
-    let lazy = forms.values().any(|form| !form.defer.is_empty());
-    let mut compiled = Compiled { kept, eager, lazy, ..Compiled::default() };
+    let Transformed { kept, forms, eager } = transformed;
+    let mut compiled = Compiled { kept, eager, forms, ..Compiled::default() };
     let mut jobs = Vec::new();
     for (name, module) in &compiled.kept.graph.tree.modules {
         let pyc = match module.kind {
             Kind::Source => {
-                let form = forms.remove(name).unwrap_or_else(Form::plain);
+                let form = compiled.forms.get(name).cloned().unwrap_or_else(Form::plain);
                 let job = prepare(plan, name, module, form)?;
                 let pyc = job.pyc.clone();
                 if !pyc.exists() {
@@ -259,6 +265,7 @@ fn compile_one(
 /// Takes a module that does not compile out of what ships.
 fn leave_out(compiled: &mut Compiled, name: &str, refusal: &Refusal) -> Result<()> {
     compiled.bytecode.remove(name);
+    compiled.forms.remove(name);
     compiled.fresh -= 1;
     let modules = &mut compiled.kept.graph.tree.modules;
     let module = modules.remove(name).with_context(|| format!("module {name} is not kept"))?;

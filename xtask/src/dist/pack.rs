@@ -232,7 +232,7 @@ fn settings(plan: &Plan, compiled: &Compiled) -> BTreeMap<String, String> {
             (keys::MAGIC, plan.interpreter.magic.to_string()),
             (keys::TARGET, plan.target.clone()),
             (keys::OPTIMIZE, OPTIMIZE.to_string()),
-            (keys::LAZY, compiled.lazy.to_string()),
+            (keys::LAZY, compiled.lazy().to_string()),
             (keys::LOCKED_DOWN, plan.config.device.locked_down.to_string()),
             (keys::DONE_WITHOUT, done_without),
         ]

@@ -9,6 +9,8 @@ mod defer;
 mod effects;
 mod names;
 mod purity;
+#[cfg(test)]
+mod tests;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};

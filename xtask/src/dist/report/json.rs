@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::inventory::{ExtensionItem, FileItem, Inventory, ModuleItem};
 use crate::dist::Record;
 use crate::dist::collect::{Distribution, Origin};
+use crate::dist::compile::Compiled;
 use crate::dist::link::Image;
 use crate::dist::prune::Kept;
 use crate::dist::resolve::{LinkPlan, Plan};
@@ -45,6 +46,8 @@ pub struct Report<'a> {
     distributions: Vec<Shipped<'a>>,
     /// Imports by a computed name: module -> places, and whether it is known what they ask for.
     dynamic_imports: &'a BTreeMap<String, Vec<Site>>,
+    /// What was done to modules: module -> docstrings out, names that wait until they are asked for.
+    transforms: BTreeMap<&'a str, Transforms<'a>>,
     /// What may not work, or not be the same, without sources, documentation or the rest of a package:
     /// module of application or dependencies -> places.
     hazards: BTreeMap<&'a str, &'a BTreeSet<Hazard>>,
@@ -84,6 +87,12 @@ struct Dropped<'a> {
 struct Shipped<'a> {
     name: &'a str,
     version: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Transforms<'a> {
+    without_docstrings: bool,
+    lazy: Vec<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -137,6 +146,7 @@ impl<'a> Report<'a> {
             system_libraries: &inventory.system_libraries,
             distributions: inventory.distributions.values().map(shipped).collect(),
             dynamic_imports: &kept.graph.dynamic,
+            transforms: transforms(&image.packed.sealed.compiled),
             hazards: hazards(kept),
             missing_imports: missing(&kept.graph.missing),
             stages: stages(record),
@@ -145,6 +155,16 @@ impl<'a> Report<'a> {
             warnings: &image.warnings,
         }
     }
+}
+
+fn transforms(compiled: &Compiled) -> BTreeMap<&str, Transforms<'_>> {
+    let done = compiled.forms.iter().filter(|(_, form)| !form.docstrings || !form.defer.is_empty());
+    done.map(|(name, form)| {
+        let lazy = form.defer.iter().flat_map(|deferral| &deferral.names);
+        let lazy = lazy.map(String::as_str).collect();
+        (name.as_str(), Transforms { without_docstrings: !form.docstrings, lazy })
+    })
+    .collect()
 }
 
 fn hazards(kept: &Kept) -> BTreeMap<&str, &BTreeSet<Hazard>> {
