@@ -76,7 +76,7 @@ fn install_hook<const I: usize>(originals: &Obj) -> Py<()> {
 }
 
 /// The C docstring of a built-in function, which has its signature for `inspect`.
-fn doc(function: &Obj) -> Option<&'static CStr> {
+pub fn doc(function: &Obj) -> Option<&'static CStr> {
     // SAFETY: exactly a built-in function; its definition is a static of libpython.
     unsafe {
         if ffi::PyCFunction_CheckExact(function.as_ptr()) == 0 {

@@ -26,7 +26,7 @@ use pyo3_ffi as ffi;
 use pyrmware_payload::{Binding, Kind, LazyTable};
 
 use super::{intact, source};
-use crate::object::{Obj, Py, Raised, function, import};
+use crate::object::{Obj, Py, Raised, builtin, import};
 
 /// The global that names the module's path: `package/module.py`.
 const MARKER: &CStr = c"__pyrmware_lazy__";
@@ -75,7 +75,7 @@ enum Outcome {
 }
 
 /// Takes over from the interpreter what is asked for by name. Called once, in the first phase.
-pub fn install(native: &Obj) -> Py<()> {
+pub fn install() -> Py<()> {
     let builtins = import("builtins")?;
     for (slot, name) in [(&NAME, c"__name__"), (&MARKER_NAME, MARKER)] {
         // SAFETY: a new interned string, kept for ever.
@@ -85,7 +85,9 @@ pub fn install(native: &Obj) -> Py<()> {
     // SAFETY: the dictionary of `builtins`, which lives as long as the interpreter.
     let dict = unsafe { Obj::borrowed(ffi::PyEval_GetBuiltins())? };
     BUILTINS.store(dict.into_ptr(), Ordering::Release);
-    builtins.set_attr("globals", &function!("globals", globals, native)?)?;
+    let original = builtins.attr("globals")?;
+    let doc = super::files::doc(&original);
+    builtins.set_attr("globals", &builtin("globals\0", doc, globals, &builtins)?)?;
     patch_module_type()
 }
 
@@ -215,6 +217,10 @@ fn miss(globals: *mut ffi::PyObject, name: *mut ffi::PyObject) -> Py<Outcome> {
     }
     // SAFETY: both are live: the caller looks one up in the other.
     let (globals, name) = unsafe { (Obj::borrowed(globals)?, Obj::borrowed(name)?) };
+    // SAFETY: a live object.
+    if unsafe { ffi::PyDict_CheckExact(globals.as_ptr()) } == 0 {
+        return Ok(Outcome::Unknown);
+    }
     let Some(text) = name.plain().filter(|name| !name.starts_with("__")) else {
         return Ok(Outcome::Unknown);
     };
@@ -373,12 +379,16 @@ fn caller() -> Option<Obj> {
 }
 
 /// `builtins.globals`.
-fn globals(_: &[Obj]) -> Py {
+unsafe extern "C" fn globals(
+    _: *mut ffi::PyObject,
+    _: *const *mut ffi::PyObject,
+    _: ffi::Py_ssize_t,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: the caller's globals, borrowed.
     let globals = unsafe { Obj::borrowed(ffi::PyEval_GetGlobals()) };
-    let globals = globals.map_err(|_| crate::object::type_error("globals() needs a frame"))?;
-    bind_all(&globals)?;
-    Ok(globals)
+    let found = globals.and_then(|globals| bind_all(&globals).map(|()| globals));
+    found.map_or(ptr::null_mut(), Obj::into_ptr)
 }
 
 /// `module.__dict__`.
@@ -497,6 +507,25 @@ fn is_last(dict: *mut ffi::PyObject) -> bool {
     !dict.is_null() && dict == BUILTINS.load(Ordering::Relaxed)
 }
 
+/// A name that LOAD_NAME has not found: in a lazy dictionary among the frame's it is bound now. What is
+/// evaluated may have a module's dictionary for its locals (`typing.get_type_hints`).
+///
+/// # Safety
+/// Called by the evaluation loop, with a live str.
+unsafe fn missed_by_name(name: *mut ffi::PyObject) -> Py<Option<*mut ffi::PyObject>> {
+    // SAFETY: both are borrowed from the running frame, or null.
+    let globals = unsafe { ffi::PyEval_GetGlobals() };
+    if miss(globals, name)? == Outcome::Bound {
+        return Ok(Some(globals));
+    }
+    // SAFETY: as above; the frame is one with a dictionary of locals, or another mapping.
+    let locals = unsafe { ffi::PyEval_GetLocals() };
+    if !locals.is_null() && locals != globals && miss(locals, name)? == Outcome::Bound {
+        return Ok(Some(locals));
+    }
+    Ok(None)
+}
+
 #[cfg(not(Py_3_13))]
 mod load_name {
     use super::*;
@@ -521,9 +550,8 @@ mod load_name {
             if !found.is_null() || !is_last(dict) || !ffi::PyErr_Occurred().is_null() {
                 return found;
             }
-            let globals = ffi::PyEval_GetGlobals();
-            match miss(globals, key) {
-                Ok(Outcome::Bound) => real_get_item(globals, key),
+            match missed_by_name(key) {
+                Ok(Some(dict)) => real_get_item(dict, key),
                 _ => ptr::null_mut(),
             }
         }
@@ -559,10 +587,9 @@ mod load_name {
             if found != 0 || !is_last(map) {
                 return found;
             }
-            let globals = ffi::PyEval_GetGlobals();
-            match miss(globals, key) {
-                Ok(Outcome::Bound) => real_get_item(globals, key, result),
-                Ok(Outcome::Unknown) => 0,
+            match missed_by_name(key) {
+                Ok(Some(dict)) => real_get_item(dict, key, result),
+                Ok(None) => 0,
                 Err(Raised) => -1,
             }
         }

@@ -61,7 +61,7 @@ pub fn install() -> Py<()> {
 
     if source().payload.setting(keys::LAZY) == Ok("true") {
         #[cfg(lazy_globals)]
-        lazy::install(&native)?;
+        lazy::install()?;
         #[cfg(not(lazy_globals))]
         log::fatal(
             log::EXIT_PAYLOAD,

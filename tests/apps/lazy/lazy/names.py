@@ -9,7 +9,7 @@ import typing
 
 import lazy
 import lazy.shapes
-from lazy import starred, target
+from lazy import annotated, grown, starred, target
 
 
 def public(names):
@@ -17,10 +17,13 @@ def public(names):
 
 
 def run():
+    yield "hints", sorted(typing.get_type_hints(annotated.Below))
     yield "hasattr", hasattr(target, "Row"), hasattr(target, "nothing")
     yield "getattr", target.later(), getattr(target, "nothing", "none")
     yield "vars", public(vars(target))
     yield "dir", public(dir(target))
+    yield "pickle", pickle.loads(pickle.dumps(globals)) is globals, inspect.signature(globals)
+    yield "grown", public(vars(grown))
     yield "dict", public(target.__dict__), "PATTERN" in target.__dict__
     yield "globals", target.own_names()
     yield "eval", target.evaluated("Pair(1, 2).right + CONSTANT")

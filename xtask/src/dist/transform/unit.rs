@@ -114,6 +114,9 @@ impl<'s> Unit<'s> {
                 _ => {}
             }
         }
+        // One that is also made elsewhere, in a branch or a function, is not known.
+        let made = |all: &All<'_>| unit.bindings.counts.get("__all__") == Some(&all.parts.len());
+        unit.all = unit.all.take_if(|all| made(all));
         unit.imports = imports;
         unit.stabilise();
         unit

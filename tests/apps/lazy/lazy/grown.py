@@ -1,0 +1,1 @@
+from lazy.growing import *  # noqa: F403
