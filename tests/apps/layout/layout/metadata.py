@@ -51,4 +51,5 @@ def dependencies():
     except metadata.PackageNotFoundError as error:
         yield str(error), error.name
     providers = metadata.packages_distributions()
-    yield [sorted(providers[name]) for name in ("certifi", "tzdata", "jaraco")]
+    # The application has a part of jaraco, too: told only where its files are beside its metadata.
+    yield [sorted({*providers[name]} - {"layout"}) for name in ("certifi", "tzdata", "jaraco")]

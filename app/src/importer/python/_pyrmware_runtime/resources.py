@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import sys
 
 import _pyrmware
 
@@ -25,12 +26,16 @@ def _(path):
     """A path that C code and other processes can open while the context lasts: a memory file of
     this process.
 
-    A folder has no such path: it is given as it is, for Python code to walk through.
+    A folder is unpacked into the temporary folder, as `importlib.resources` does it from 3.12 on
+    for all that is no folder of the machine; before, it is given as it is, for Python code to walk
+    through.
     """
-    descriptor = None if path.is_dir() else _pyrmware.memory_file(files.relative(path))
-    if descriptor is None:
-        yield path
+    if path.is_dir():
+        unpacked = getattr(sys.modules[as_file.__module__], "_temp_dir", contextlib.nullcontext)
+        with unpacked(path) as folder:
+            yield folder
         return
+    descriptor = _pyrmware.memory_file(files.relative(path))
     try:
         yield pathlib.Path(f"/proc/{os.getpid()}/fd/{descriptor}")
     finally:
