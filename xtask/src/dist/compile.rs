@@ -254,6 +254,13 @@ fn compile_one(
             Ok(None)
         }
         Ok(Answer::Refused(refusal)) => Ok(Some(refusal)),
+        Ok(Answer::Fault(fault)) => bail!(
+            "compiling module {} ({}): {fault}. Pyrmware has read the file in another way than Python \
+             does, which is a fault of its own; lazy-imports = \"off\" in [tool.pyrmware.optimize] \
+             goes around it",
+            job.name,
+            job.filename,
+        ),
         Err(error) => {
             // CPython's compiler has crashed on absurdly nested sources before.
             let message = format!("the compiler gave up: {error}");

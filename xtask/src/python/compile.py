@@ -3,7 +3,8 @@
 Talks over stdin and stdout. First a line of JSON says who is here: {"magic": 3495}. Then, for each
 line {"filename": "flask/app.py", "size": 123} and 123 bytes of source, the answer is
 {"size": 456, "deferred": []} and 456 bytes of marshalled code, or
-{"error": "invalid syntax", "line": 7, "text": "x ="} and no more bytes.
+{"error": "invalid syntax", "line": 7, "text": "x ="} and no more bytes, or {"fault": "…"} when the
+request does not fit the source.
 
 A request with "form" says what is done to the module before; see shaped(). What is deferred follows
 the module's code: {"size": 456, "deferred": [{"names": ["re"], "line": 3, "size": 78}]}.
@@ -53,6 +54,8 @@ def compiled(source, request):
             source = neutral(source, **request["neutral"])
         codes, deferred = shaped(source, request["filename"], **request.get("form", {}))
         data = [marshal.dumps(code) for code in codes]
+    except Mismatch as error:
+        return {"fault": str(error)}, b""
     except SyntaxError as error:
         text = error.text.rstrip() if isinstance(error.text, str) else None
         return {"error": error.msg, "line": error.lineno, "text": text}, b""
@@ -60,6 +63,10 @@ def compiled(source, request):
         return {"error": f"{type(error).__name__}: {error}", "line": None, "text": None}, b""
     parts = [{**names, "size": len(part)} for names, part in zip(deferred, data[1:], strict=True)]
     return {"size": len(data[0]), "deferred": parts}, b"".join(data)
+
+
+class Mismatch(Exception):
+    """The form was made for another source, or by another parser's understanding of it."""
 
 
 def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defer=(), marker=None):
@@ -99,9 +106,11 @@ def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defe
         parts = []
         for index, part in group["parts"]:
             gone.setdefault(index, set()).add(part)
+            if index >= len(body):
+                raise Mismatch(f"{', '.join(group['names'])}: there is no statement {index}")
             parts.append(taken_out(body[index], part))
         if set().union(*map(bound, parts)) != set(group["names"]):
-            raise ValueError(f"{group['names']} are not bound where they were found")
+            raise Mismatch(f"{', '.join(group['names'])}: not bound by line {parts[0].lineno}")
         modules.append(ast.Module(parts, []))
     rest = []
     for index, statement in enumerate(body):

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::worker::{SCRIPT, Worker};
 use super::*;
 use crate::config::{Config, Flags};
+use crate::dist::transform::{Deferral, Part};
 use crate::paths::Paths;
 use crate::python::{Interpreter, candidates};
 
@@ -28,6 +29,7 @@ fn code(worker: &mut Worker, filename: &str, source: &[u8]) -> Option<Vec<u8>> {
         .unwrap()
     {
         Answer::Code { marshalled, .. } => Some(marshalled),
+        Answer::Fault(fault) => panic!("{fault}"),
         Answer::Refused(_) => None,
     }
 }
@@ -263,4 +265,28 @@ fn sysconfig_forgets_the_machine() {
         String::from_utf8_lossy(&output.stdout),
         "{'CFLAGS': '-O2 -g', 'LIBDIR': '/usr/lib', 'Py_DEBUG': 0, 'SOABI': 'cpython-311', 'abs_builddir': ''}"
     );
+}
+
+#[test]
+fn a_form_that_does_not_fit_its_source_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path());
+    let deferral = |statement, name: &str| Deferral {
+        names: vec![name.to_owned()],
+        parts: vec![(statement, Part::Whole(()))],
+    };
+    let modules = [("a", Kind::Source, Origin::Application, &b"def f(): pass\n"[..])];
+    for (defer, fault) in [
+        (deferral(0, "g"), "g: not bound by line 1"),
+        (deferral(7, "f"), "f: there is no statement 7"),
+    ] {
+        let mut transformed = Transformed::from(kept(folder.path(), &modules));
+        let form = Form { defer: vec![defer], marker: Some("a.py".to_owned()), ..Form::plain() };
+        transformed.forms.insert("a".to_owned(), form);
+        let error = run(&plan, transformed).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("compiling module a (a.py): {fault}. Pyrmware")),
+            "{error}"
+        );
+    }
 }

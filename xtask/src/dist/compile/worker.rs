@@ -46,6 +46,8 @@ pub enum Answer {
     },
     /// It does not compile.
     Refused(Refusal),
+    /// The request does not fit the source.
+    Fault(String),
 }
 
 /// Why a source does not compile.
@@ -127,6 +129,7 @@ impl Worker {
         requests.flush()?;
         match self.line()? {
             Reply::Refused(refusal) => Ok(Answer::Refused(refusal)),
+            Reply::Fault { fault } => Ok(Answer::Fault(fault)),
             Reply::Code { size, deferred } => {
                 let marshalled = self.bytes(size)?;
                 let deferred = deferred
@@ -181,6 +184,7 @@ struct Hello {
 #[serde(untagged)]
 enum Reply {
     Code { size: usize, deferred: Vec<Statement> },
+    Fault { fault: String },
     Refused(Refusal),
 }
 
