@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::Range;
 
-use pyrmware_payload::{Payload, keys};
+use pyrmware_payload::{FORMAT_VERSION, Payload, keys};
 
 use crate::support::task::{Ended, Task};
 use crate::support::{self, Alone};
@@ -217,10 +217,11 @@ fn a_payload_that_ends_early_or_is_another_file_is_refused() {
 fn what_was_made_for_another_launcher_is_refused_with_the_reason() {
     let victim = Victim::new();
     let manifest = victim.manifest.start;
+    let (ours, other) = (FORMAT_VERSION, FORMAT_VERSION + 1);
     refused(
-        &victim.with(manifest + 8, &2u32.to_le_bytes()),
+        &victim.with(manifest + 8, &other.to_le_bytes()),
         "pyrmware",
-        "the payload has format version 2, this launcher reads version 1",
+        &format!("the payload has format version {other}, this launcher reads version {ours}"),
     );
     refused(
         &victim.with(manifest, b"FOREIGN!"),
