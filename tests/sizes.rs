@@ -8,7 +8,7 @@ const GOALS: [(&str, f64); 4] =
     [("mqtt", 1546.0), ("web", 2970.0), ("fastapi", 5675.0), (support::SAMPLE, 3941.0)];
 
 #[test]
-#[ignore = "holds once columns and docstrings are stripped"]
+#[ignore = "mqtt, web and fastapi are still over the goal"]
 fn payloads_reach_the_goal() {
     let mut large = Vec::new();
     for (app, goal) in GOALS {

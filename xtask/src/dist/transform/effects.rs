@@ -36,8 +36,8 @@ const HARMLESS: &[&str] = &[
 /// no instances before it exists. `_convert_`: an enumeration becomes constants of the module.
 const HARMLESS_METHODS: &[&str] = &["addHandler", "setLevel", "_convert_", "_convert", "addFilter"];
 
-/// Modules of the standard library that change something elsewhere. All others were read: what they register
-/// is of their own types, or is asked for by way of them only.
+/// Modules of the standard library that are known to change something elsewhere. All others are taken to
+/// register what is of their own types, or asked for by way of them only: an assumption, not an analysis.
 const STDLIB: &[&str] =
     &["antigravity", "readline", "rlcompleter", "site", "sitecustomize", "this"];
 
