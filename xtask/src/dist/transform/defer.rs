@@ -296,11 +296,20 @@ fn looked_up(unit: &Unit<'_>) -> BTreeSet<String> {
     if !classes.into_iter().any(has_fields) {
         return BTreeSet::new();
     }
-    let special = |(_, means): &(&String, &String)| match means.rsplit_once('.') {
-        None => SPECIAL.contains(&means.as_str()),
-        Some((module, name)) => SPECIAL.contains(&module) && MARKS.contains(&name),
+    let is_mark = |means: &str| {
+        means
+            .rsplit_once('.')
+            .is_some_and(|(module, name)| SPECIAL.contains(&module) && MARKS.contains(&name))
     };
-    unit.imports.iter().filter(special).map(|(name, _)| name.clone()).collect()
+    let special = |means: &str| SPECIAL.contains(&means) || is_mark(means);
+    let imported = unit.imports.iter().filter(|(_, means)| special(means)).map(|(name, _)| name);
+    let other_names = unit.body.iter().filter_map(|statement| {
+        let assign = statement.as_assign_stmt()?;
+        let [Expr::Name(name)] = assign.targets.as_slice() else { return None };
+        let value = assign.value.as_subscript_expr().map_or(&*assign.value, |mark| &mark.value);
+        unit.meaning(value).is_some_and(|means| is_mark(&means)).then(|| name.id.to_string())
+    });
+    imported.cloned().chain(other_names).collect()
 }
 
 /// Whether a sum gives a tuple.

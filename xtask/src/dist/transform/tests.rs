@@ -141,4 +141,7 @@ fn what_dataclasses_look_for_is_there() {
     let text = "from __future__ import annotations\nimport typing\nfrom typing import ClassVar, TypeVar\n\
                 class C:\n    x: ClassVar[int] = 1\n";
     assert_eq!(main(text), "TypeVar C");
+    let text = "from __future__ import annotations\nimport typing\nN = typing.ClassVar[int]\nM = typing.TypeVar\n\
+                class C:\n    x: N = 1\n";
+    assert_eq!(main(text), "M C");
 }
