@@ -22,7 +22,7 @@
 //!
 //! # History of the format
 //! * 1: the first.
-//! * 2: lazy bindings after a module's code; modules that an eager start imports are marked.
+//! * 2: lazy bindings after a module's code; modules that others import when they start are marked.
 
 mod lazy;
 mod reader;

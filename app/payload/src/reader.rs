@@ -94,7 +94,7 @@ pub struct Module<'a> {
     pub package: bool,
     /// Its file lies beside the launcher, at [`SIDECAR_DIR`]`/filename`.
     pub sidecar: bool,
-    /// The application's start imports it, when no import is lazy.
+    /// Another module imports it when that starts, if no import is lazy.
     pub eager: bool,
     /// Its bytes; none for namespace packages and sidecars.
     pub file: Option<File<'a>>,

@@ -29,7 +29,7 @@ pub struct ModuleRecord {
     pub package: bool,
     /// Its file lies beside the launcher, at [`SIDECAR_DIR`]`/filename`.
     pub sidecar: bool,
-    /// The application's start imports it, when no import is lazy.
+    /// Another module imports it when that starts, if no import is lazy.
     pub eager: bool,
     /// The file's path as Python sees it below the launcher's virtual folder: `flask/app.py`.
     pub filename: String,

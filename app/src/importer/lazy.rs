@@ -16,6 +16,8 @@
 //! PEP 810 has the same semantics for imports. While the module's code still runs, a statement that
 //! stands below the line that has been reached is not yet there.
 
+mod ending;
+
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -25,6 +27,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use pyo3_ffi as ffi;
 use pyrmware_payload::{Binding, Kind, LazyTable};
 
+use self::ending::Awake;
 use super::{intact, source};
 use crate::object::{Obj, Py, Raised, builtin, import};
 
@@ -91,6 +94,11 @@ pub fn install() -> Py<()> {
     patch_module_type()
 }
 
+/// Whether there is anything lazy in this payload.
+fn is_installed() -> bool {
+    !MARKER_NAME.load(Ordering::Acquire).is_null()
+}
+
 /// `module.name` and `module.__dict__` come by here from now on.
 fn patch_module_type() -> Py<()> {
     let definition = Box::leak(Box::new(ffi::PyGetSetDef {
@@ -112,6 +120,15 @@ fn patch_module_type() -> Py<()> {
         let descriptor = Obj::owned(ffi::PyDescr_NewGetSet(kind, definition))?;
         let namespace = type_namespace(kind)?;
         namespace.set_item("__dict__", &descriptor)?;
+        // As Python code calls them: `super().__getattribute__(name)`, in a subclass.
+        let (get, set) = (module_getattro as *mut c_void, module_setattro as *mut c_void);
+        for (name, function) in
+            [(c"__getattribute__", get), (c"__setattr__", set), (c"__delattr__", set)]
+        {
+            let wrapper = ffi::PyDict_GetItemString(namespace.as_ptr(), name.as_ptr());
+            debug_assert_eq!(ffi::Py_TYPE(wrapper), ptr::addr_of_mut!(ffi::PyWrapperDescr_Type));
+            (*wrapper.cast::<ffi::PyWrapperDescrObject>()).d_wrapped = function;
+        }
         ffi::PyType_Modified(kind);
     }
     Ok(())
@@ -212,7 +229,7 @@ fn table_of(path: &str) -> Option<LazyTable<'static>> {
 /// Binds `name` in `globals` if it is a lazy name there, or a submodule that an eager start would have
 /// imported by now.
 fn miss(globals: *mut ffi::PyObject, name: *mut ffi::PyObject) -> Py<Outcome> {
-    if globals.is_null() || MARKER_NAME.load(Ordering::Acquire).is_null() {
+    if globals.is_null() || !is_installed() {
         return Ok(Outcome::Unknown);
     }
     // SAFETY: both are live: the caller looks one up in the other.
@@ -251,14 +268,23 @@ fn submodule(globals: &Obj, name: &str) -> Py<Outcome> {
     if !module.is_some_and(|module| module.eager && module.kind != Kind::Namespace) {
         return Ok(Outcome::Unknown);
     }
+    let _awake = Awake::enter()?;
     let modules = import("sys")?.attr("modules")?;
     let key = Obj::str(&full)?;
     // SAFETY: a dictionary and a str. A module that is being imported is there, and not yet an attribute.
     if unsafe { ffi::PyDict_Contains(modules.as_ptr(), key.as_ptr()) } != 0 {
         return Ok(Outcome::Unknown);
     }
-    import(&full)?;
-    Ok(Outcome::Bound)
+    match import(&full) {
+        Ok(_) => Ok(Outcome::Bound),
+        // Whoever imports it at once lives with that.
+        // SAFETY: an exception is set.
+        Err(Raised) if unsafe { ffi::PyErr_ExceptionMatches(ffi::PyExc_ImportError) } != 0 => {
+            Raised.forget();
+            Ok(Outcome::Unknown)
+        }
+        Err(Raised) => Err(Raised),
+    }
 }
 
 /// Runs a statement and stores what it binds; what is bound already stays.
@@ -279,6 +305,7 @@ fn bind(globals: &Obj, binding: &Binding<'static>) -> Py<Outcome> {
     }
     let code = super::finder::unmarshal(binding.code, &place(globals)?)?;
     let names = Obj::dict()?;
+    let _awake = Awake::enter()?;
     state().binding.push(entry);
     // SAFETY: code and dictionaries are live.
     let result = unsafe {

@@ -46,7 +46,7 @@ impl Compiled {
 pub struct Compiled {
     /// What ships.
     pub kept: Kept,
-    /// Modules that the application's start imports when no import is lazy.
+    /// Modules that others import when they start, if no import is lazy.
     pub eager: BTreeSet<String>,
     /// What was done to each module with source.
     pub forms: BTreeMap<String, Form>,

@@ -21,6 +21,7 @@ use anyhow::{Context, Result};
 
 use self::classes::Classes;
 use self::unit::{Source, Unit};
+use super::collect::names::is_within;
 use super::collect::{Kind, Origin};
 use super::prune::Kept;
 use super::resolve::{LinkPlan, Plan};
@@ -34,7 +35,7 @@ pub struct Transformed {
     pub kept: Kept,
     /// Source module -> its form.
     pub forms: BTreeMap<String, Form>,
-    /// Modules that the application's start imports when no import is lazy.
+    /// Modules that others import when they start, if no import is lazy.
     pub eager: BTreeSet<String>,
 }
 
@@ -115,7 +116,7 @@ pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
         ((*name).to_owned(), Form { docstrings, columns: optimize.columns, ..Form::plain() })
     };
     let mut forms: BTreeMap<String, Form> = files.keys().map(form).collect();
-    let eager = eager(plan, &kept.graph);
+    let eager = imported_at_once(&kept.graph);
     if can_defer(plan) {
         let sources = parse(&files, plan.interpreter.version)?;
         let none = BTreeSet::new();
@@ -243,21 +244,21 @@ fn parse<'f>(
     Ok(parsed.into_inner().unwrap_or_else(|e| e.into_inner()))
 }
 
-/// What the entry leads to by imports that run with their module.
-fn eager(plan: &Plan, graph: &Graph) -> BTreeSet<String> {
-    let entry = plan.config.project.entry.module();
-    let mut queue = vec![entry.to_owned(), format!("{entry}.__main__")];
+/// What modules import when they start. Where such an import waits, somebody else may count on it: he
+/// finds the module as its package's attribute all the same. Who is below a module does not count, for
+/// he comes after it.
+fn imported_at_once(graph: &Graph) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    while let Some(name) = queue.pop() {
-        if !graph.tree.modules.contains_key(&name) || !found.insert(name.clone()) {
-            continue;
-        }
-        let edges = graph.edges.get(&name).into_iter().flatten();
-        let runs = edges.filter(|e| {
-            matches!(e.kind, EdgeKind::TopLevel | EdgeKind::Guarded | EdgeKind::Extension)
+    for (importer, edges) in &graph.edges {
+        let targets = edges.iter().filter(|edge| {
+            let runs = [EdgeKind::TopLevel, EdgeKind::Guarded, EdgeKind::Extension];
+            runs.contains(&edge.kind) && graph.tree.modules.contains_key(&edge.to)
         });
-        queue.extend(runs.map(|edge| edge.to.clone()));
-        queue.extend(name.match_indices('.').map(|(at, _)| name[..at].to_owned()));
+        for target in targets.map(|edge| edge.to.as_str()) {
+            let dots = target.match_indices('.').map(|(at, _)| &target[..at]);
+            let outside = dots.chain([target]).filter(|name| !is_within(importer, name));
+            found.extend(outside.map(str::to_owned));
+        }
     }
     found
 }

@@ -159,6 +159,7 @@ def at_exit():
     class Late:
         def __del__(self):
             print("__del__ at exit, modules there:", sys is not None and os.sep)
+            print("first asked for there:", chain.Registers().read(1), locale.atoi("7"))
 
     global late
     late = Late()

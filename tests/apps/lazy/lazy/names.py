@@ -5,15 +5,44 @@ import importlib
 import inspect
 import pickle
 import sys
+import types
 import typing
 
 import lazy
 import lazy.shapes
-from lazy import annotated, grown, starred, target
+from lazy import annotated, grown, starred, target, watched
 
 
 def public(names):
     return sorted(name for name in names if not name.startswith("__"))
+
+
+def counted_on():
+    import lazy.parts.first
+
+    return lazy.parts.second.SIZE, lazy.parts.first.size()
+
+
+class Watched(types.ModuleType):
+    """Modules of this kind do what others do by way of their base class."""
+
+    def __getattribute__(self, name):
+        return super().__getattribute__(name)
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name):
+        super().__delattr__(name)
+
+
+def own_kind():
+    watched.__class__ = Watched
+    found = watched.Thing().name
+    watched.added = 1
+    del watched.Gone
+    watched.__class__ = types.ModuleType
+    return found, watched.added, hasattr(watched, "Gone")
 
 
 def run():
@@ -41,6 +70,8 @@ def run():
     yield "scope", eval("function()", dict(vars(target)))
     yield "submodule", lazy.shapes.AREA, lazy.shapes.square.area(3)
     yield "package", public(vars(lazy.shapes))
+    yield "counted on", counted_on()
+    yield "own kind", own_kind()
     yield (
         "import",
         importlib.import_module("lazy.shapes.circle").NAME,
