@@ -123,11 +123,11 @@ fn patch_module_type() -> Py<()> {
         // As Python code calls them: `super().__getattribute__(name)`, in a subclass.
         let (get, set) = (module_getattro as *mut c_void, module_setattro as *mut c_void);
         for (name, function) in
-            [(c"__getattribute__", get), (c"__setattr__", set), (c"__delattr__", set)]
+            [("__getattribute__", get), ("__setattr__", set), ("__delattr__", set)]
         {
-            let wrapper = ffi::PyDict_GetItemString(namespace.as_ptr(), name.as_ptr());
-            debug_assert_eq!(ffi::Py_TYPE(wrapper), ptr::addr_of_mut!(ffi::PyWrapperDescr_Type));
-            (*wrapper.cast::<ffi::PyWrapperDescrObject>()).d_wrapped = function;
+            let inherited = Obj::borrowed(kind.cast())?.attr(name)?;
+            let base = (*inherited.as_ptr().cast::<ffi::PyWrapperDescrObject>()).d_base;
+            namespace.set_item(name, &Obj::owned(PyDescr_NewWrapper(kind, base, function))?)?;
         }
         ffi::PyType_Modified(kind);
     }
@@ -493,6 +493,11 @@ unsafe extern "C" fn module_setattro(
 }
 
 unsafe extern "C" {
+    fn PyDescr_NewWrapper(
+        kind: *mut ffi::PyTypeObject,
+        base: *mut ffi::wrapperbase,
+        function: *mut c_void,
+    ) -> *mut ffi::PyObject;
     fn PyDict_SetDefault(
         dict: *mut ffi::PyObject,
         key: *mut ffi::PyObject,
