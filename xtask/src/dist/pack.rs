@@ -1,5 +1,6 @@
 //! [`Sealed`] -> [`Packed`]: one ZIP with a manifest, through one gate.
 
+mod documents;
 pub mod elf;
 mod libraries;
 mod record;
@@ -23,7 +24,7 @@ use super::link::machine;
 use super::link::scrub::{self, Forbidden};
 use super::protect::Sealed;
 use super::resolve::Plan;
-use crate::config::Extensions;
+use crate::config::{Docstrings, Extensions};
 
 /// The payload as a file, and what goes beside the launcher.
 #[derive(Debug, Clone, Default)]
@@ -60,8 +61,7 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
     let (records, resources): (Vec<_>, Vec<_>) =
         tree.resources.iter().partition(|(path, _)| path.ends_with(".dist-info/RECORD"));
     for (path, resource) in resources {
-        parts.shipped.insert(path.clone(), Shipped::Unchanged);
-        parts.add(path, content(resource)?)?;
+        parts.resource(path, resource)?;
     }
     for (path, record) in records {
         parts.record(path, record)?;
@@ -88,6 +88,8 @@ struct Parts {
     folders: Vec<Forbidden>,
     /// Shared objects go beside the launcher rather than into the payload.
     beside: bool,
+    /// Nothing that was written for readers is left out.
+    documents: bool,
     sidecars: BTreeMap<String, PathBuf>,
     symbols: BTreeMap<String, PathBuf>,
     /// Modules that the application's start imports when no import is lazy.
@@ -101,6 +103,7 @@ impl Parts {
         Parts {
             folders: machine::interpreter(plan),
             beside: plan.config.device.extensions == Extensions::Sidecar,
+            documents: plan.config.project.optimize.docstrings == Docstrings::Keep,
             writer: Writer::new(),
             manifest: Manifest::default(),
             known: Libraries::default(),
@@ -113,6 +116,22 @@ impl Parts {
 
     fn add(&mut self, path: &str, bytes: Vec<u8>) -> Result<()> {
         self.writer.add(path, bytes).context("packing the payload")
+    }
+
+    fn resource(&mut self, path: &str, resource: &Resource) -> Result<()> {
+        let mut bytes = content(resource)?;
+        let mut shipped = Shipped::Unchanged;
+        if !self.documents {
+            if documents::is_one(path, &resource.origin) {
+                return Ok(());
+            }
+            if path.ends_with(".dist-info/METADATA") {
+                bytes = documents::undescribed(&String::from_utf8_lossy(&bytes)).into_bytes();
+                shipped = Shipped::Changed;
+            }
+        }
+        self.shipped.insert(path.to_owned(), shipped);
+        self.add(path, bytes)
     }
 
     fn libraries(&mut self, libraries: &BTreeMap<String, Resource>) -> Result<()> {

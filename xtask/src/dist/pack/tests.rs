@@ -42,8 +42,12 @@ fn sealed(plan: &Plan, folder: &Path) -> Sealed {
         package: None,
     };
     tree.resources.insert("demo/page.html".to_owned(), resource(b"<p>"));
+    let metadata = "demo-1.dist-info/METADATA";
+    tree.resources.insert(metadata.to_owned(), resource(b"Name: demo\n\nA demonstration.\n"));
+    tree.resources.insert("demo-1.dist-info/sboms/x.json".to_owned(), resource(b"{}"));
     let record = "../bin/demo,sha256=a,1\ndemo/__init__.py,sha256=b,2\ndemo/fast.so,sha256=c,3\n\
-                  demo/gone.py,sha256=d,4\ndemo/page.html,sha256=e,5\ndemo-1.dist-info/RECORD,,\n";
+                  demo/gone.py,sha256=d,4\ndemo/page.html,sha256=e,5\ndemo-1.dist-info/METADATA,sha256=f,6\n\
+                  demo-1.dist-info/sboms/x.json,sha256=a,2\ndemo-1.dist-info/RECORD,,\n";
     tree.resources.insert("demo-1.dist-info/RECORD".to_owned(), resource(record.as_bytes()));
     let dropped = ["tkinter", "tkinter.ttk", "demo.gone"];
     let dropped = dropped.map(|name| (name.to_owned(), "not reached from demo".to_owned()));
@@ -75,8 +79,11 @@ fn what_is_packed_can_be_read_by_the_launcher() {
 
     let record = payload.file("demo-1.dist-info/RECORD").unwrap().bytes().unwrap();
     let expected = "demo/__init__.py,,\ndemo/fast.so,,\ndemo/page.html,sha256=e,5\n\
-                    demo-1.dist-info/RECORD,,\n";
+                    demo-1.dist-info/METADATA,,\ndemo-1.dist-info/RECORD,,\n";
     assert_eq!(String::from_utf8_lossy(record), expected);
+    let metadata = payload.file("demo-1.dist-info/METADATA").unwrap().bytes().unwrap();
+    assert_eq!(metadata, b"Name: demo\n");
+    assert!(payload.file("demo-1.dist-info/sboms/x.json").is_none());
     assert_eq!(payload.setting(keys::ENTRY), Ok("hello"));
     assert_eq!(payload.setting(keys::MAGIC), Ok(plan.interpreter.magic.to_string().as_str()));
     assert_eq!(payload.setting(keys::LOCKED_DOWN), Ok("false"));
