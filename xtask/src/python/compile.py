@@ -156,13 +156,31 @@ def bound(statement):
 
 def without_docstrings(tree):
     """Takes docstrings out of functions and classes."""
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    dataclasses = any(map(is_import_of_dataclasses, nodes))
+    for node in nodes:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            text = []
+            if dataclasses and is_dataclass(node):
+                # One without is given its signature, which takes long.
+                text = [ast.copy_location(ast.Expr(ast.Constant(f"{node.name}(...)")), node)]
             # All of them, lest the second becomes what the first was.
             while node.body and is_text(node.body[0]):
                 gone = node.body.pop(0)
-            if not node.body:
-                node.body.append(ast.copy_location(ast.Pass(), gone))
+            node.body = text + node.body or [ast.copy_location(ast.Pass(), gone)]
+
+
+def is_import_of_dataclasses(node):
+    if isinstance(node, ast.Import):
+        return any(alias.name == "dataclasses" for alias in node.names)
+    return isinstance(node, ast.ImportFrom) and (node.module, node.level) == ("dataclasses", 0)
+
+
+def is_dataclass(node):
+    """Whether a class is decorated as one, by the name of the decorator."""
+    makers = [getattr(maker, "func", maker) for maker in node.decorator_list]
+    names = {getattr(maker, "id", getattr(maker, "attr", None)) for maker in makers}
+    return isinstance(node, ast.ClassDef) and "dataclass" in names
 
 
 def is_text(node):

@@ -290,3 +290,19 @@ fn a_form_that_does_not_fit_its_source_is_a_fault() {
         );
     }
 }
+
+#[test]
+fn docstrings_go_and_no_dataclass_makes_one_of_its_signature() {
+    let source = b"from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Bolt:\n    'of steel'\n\
+                   class Nut:\n    'of brass'\n";
+    for interpreter in interpreters() {
+        let mut worker = Worker::start(&interpreter, true).unwrap();
+        let form = Form { docstrings: false, ..Form::plain() };
+        let request = Request { filename: "m.py", source, neutral: None, form: &form };
+        let Answer::Code { marshalled, .. } = worker.compile(&request).unwrap() else {
+            panic!("it compiles");
+        };
+        let has = |text: &str| memchr::memmem::find(&marshalled, text.as_bytes()).is_some();
+        assert!(has("Bolt(...)") && !has("Nut(...)") && !has("of "));
+    }
+}
