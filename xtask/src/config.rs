@@ -214,7 +214,7 @@ pub struct Optimize {
 /// Which docstrings ship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Docstrings {
-    /// The application's, and those of distributions and modules that read docstrings.
+    /// The application's, and those of distributions and modules that read docstrings of their own.
     #[default]
     Auto,
     /// All.

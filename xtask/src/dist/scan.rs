@@ -16,6 +16,7 @@ mod text;
 
 pub use condition::{Truth, evaluate};
 pub use resolve::absolute;
+pub use rules::Rules;
 pub use source::Dialect;
 pub use text::{decode, elements, literal};
 
@@ -133,7 +134,7 @@ pub enum EdgeKind {
     Guarded,
     /// In a function body.
     InFunction,
-    /// Under a test that the build cannot decide, or in an `except` clause.
+    /// Under a test that the build cannot decide, in an `except` clause, or in what follows a guarded import.
     Conditional,
     /// Under `TYPE_CHECKING`.
     TypeChecking,

@@ -25,7 +25,7 @@ use super::collect::names::is_within;
 use super::collect::{Kind, Origin};
 use super::prune::Kept;
 use super::resolve::{LinkPlan, Plan};
-use super::scan::{Dialect, EdgeKind, Graph};
+use super::scan::{Dialect, EdgeKind, Graph, Rules};
 use crate::config::{Docstrings, LazyImports};
 
 /// Kept, with the form in which each module is compiled.
@@ -110,7 +110,8 @@ impl Form {
 pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
     let optimize = &plan.config.project.optimize;
     let files = read(&kept.graph)?;
-    let keeps = keep_docstrings(optimize.docstrings, &kept.graph, &files);
+    let rules = Rules::read(plan.interpreter.version, plan.config.project.prune.level)?;
+    let keeps = keep_docstrings(optimize.docstrings, &kept.graph, &files, &rules);
     let form = |name: &&str| {
         let docstrings = keeps.contains(name);
         ((*name).to_owned(), Form { docstrings, columns: optimize.columns, ..Form::plain() })
@@ -189,11 +190,13 @@ fn read(graph: &Graph) -> Result<BTreeMap<&str, Vec<u8>>> {
 
 /// The modules whose docstrings stay. Who reads docstrings says so: `__doc__` is in the source. What a
 /// distribution does so for may be anywhere in it (SQLAlchemy extends its own, docopt parses its user's,
-/// which the application's are); a module of the standard library means its own.
+/// which the application's are); a module of the standard library means its own. Of some it is known
+/// that they read none of their own.
 fn keep_docstrings<'f>(
     docstrings: Docstrings,
     graph: &Graph,
     files: &'f BTreeMap<&str, Vec<u8>>,
+    rules: &Rules,
 ) -> BTreeSet<&'f str> {
     let origin = |name: &str| &graph.tree.modules[name].origin;
     let readers = naming("__doc__", graph, files);
@@ -201,6 +204,7 @@ fn keep_docstrings<'f>(
     let keeps = |name: &&str| match (docstrings, origin(name)) {
         (Docstrings::Keep, _) | (Docstrings::Auto, Origin::Application) => true,
         (Docstrings::Strip, _) => false,
+        (Docstrings::Auto, origin) if rules.is_silent(name, origin) => false,
         (Docstrings::Auto, Origin::Stdlib | Origin::Runtime) => reads(name),
         (Docstrings::Auto, origin) => readers.contains(origin),
     };

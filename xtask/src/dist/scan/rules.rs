@@ -17,6 +17,7 @@ pub struct Rules {
     mentions: Vec<Rule>,
     given: Vec<Rule>,
     cuts: Vec<Rule>,
+    silent: Vec<Rule>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +28,7 @@ struct Table {
     mention: Vec<Rule>,
     given: Vec<Rule>,
     cut: Vec<Rule>,
+    silent: Vec<Rule>,
 }
 
 /// One entry of the table. Names may hold `*`, which also stands for dots.
@@ -46,9 +48,9 @@ pub struct Rule {
     /// Modules that a mention or a cut is not about.
     #[serde(default)]
     besides: Vec<String>,
-    /// The first level at which a cut holds: `safe` or `balanced`.
+    /// The first level at which a cut holds, `safe` or `balanced`; the last one at which a root does.
     level: Option<Level>,
-    /// The distribution whose imports a cut is about; none: the standard library.
+    /// The distribution whose imports a cut is about, or whose docstrings; none: the standard library.
     distribution: Option<String>,
     /// A module that must be there for a cut to hold.
     when: Option<String>,
@@ -87,7 +89,7 @@ impl Rule {
         self.to.iter().any(fits) && !self.except.iter().any(fits)
     }
 
-    /// Whether a cut is about the imports of modules from there.
+    /// Whether it is about modules from there.
     fn is_about(&self, origin: &Origin) -> bool {
         match (&self.distribution, origin) {
             (None, Origin::Stdlib) => true,
@@ -121,7 +123,10 @@ impl Rules {
             Ok(selected)
         };
         Ok(Rules {
-            roots: select(table.root)?,
+            roots: select(table.root)?
+                .into_iter()
+                .filter(|rule| rule.level.is_none_or(|last| level <= last))
+                .collect(),
             edges: select(table.edge)?,
             mentions: select(table.mention)?,
             given: select(table.given)?,
@@ -129,6 +134,7 @@ impl Rules {
                 .into_iter()
                 .filter(|rule| rule.level.is_some_and(|first| first <= level))
                 .collect(),
+            silent: select(table.silent)?,
         })
     }
 
@@ -165,6 +171,11 @@ impl Rules {
     /// Whether an import of a module always finds what the interpreter has.
     pub fn gives(&self, to: &str) -> bool {
         self.given.iter().any(|rule| rule.reaches(to))
+    }
+
+    /// Whether nobody reads the docstrings of a module, although it, or its distribution, speaks of some.
+    pub fn is_silent(&self, name: &str, origin: &Origin) -> bool {
+        self.silent.iter().any(|rule| rule.is_about(origin) && rule.reaches(name))
     }
 
     /// The rule by which an import is not to be followed.
@@ -206,6 +217,7 @@ mod tests {
         for minor in 10..=14 {
             let rules = Rules::read((3, minor), Level::Balanced).unwrap();
             let named = rules.roots.iter().chain(&rules.mentions).chain(&rules.given);
+            let named = named.chain(&rules.silent);
             for rule in named.clone().chain(&rules.edges).chain(&rules.cuts) {
                 assert!(!rule.reason.is_empty() && !rule.to.is_empty(), "{rule:?}");
             }

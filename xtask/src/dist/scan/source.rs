@@ -209,7 +209,8 @@ impl Reader<'_> {
     }
 
     fn attempt(&mut self, statement: &ast::StmtTry) {
-        if statement.handlers.iter().any(catches_import_error) {
+        let guards = statement.handlers.iter().any(catches_import_error);
+        if guards {
             self.within(EdgeKind::Guarded, |r| r.visit_body(&statement.body));
         } else {
             self.visit_body(&statement.body);
@@ -217,7 +218,11 @@ impl Reader<'_> {
         for ExceptHandler::ExceptHandler(handler) in &statement.handlers {
             self.within(EdgeKind::Conditional, |r| r.visit_body(&handler.body));
         }
-        self.visit_body(&statement.orelse);
+        if guards {
+            self.within(EdgeKind::Conditional, |r| r.visit_body(&statement.orelse));
+        } else {
+            self.visit_body(&statement.orelse);
+        }
         self.visit_body(&statement.finalbody);
     }
 

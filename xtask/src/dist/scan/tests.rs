@@ -69,7 +69,7 @@ if flag:
             "2 TopLevel . d,e",
             "4 Guarded guarded",
             "6 Conditional instead",
-            "8 TopLevel then",
+            "8 Conditional then",
             "10 TopLevel unguarded",
             "14 InFunction lazy",
             "16 Guarded lazy_guarded",

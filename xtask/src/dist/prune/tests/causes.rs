@@ -142,7 +142,12 @@ fn codecs_by_name() {
         ("lib/encodings/__init__.py", ""),
         ("lib/encodings/aliases.py", "aliases = {\n    'sjis'   : 'shift_jis',\n}"),
         ("lib/encodings/shift_jis.py", ""),
+        ("lib/encodings/koi8_r.py", ""),
         ("lib/encodings/idna.py", "import stringprep"),
+        ("lib/_socket.py", ""),
+        ("lib/select.py", ""),
+        ("site/charset_normalizer/__init__.py", ""),
+        ("site/chardet/__init__.py", ""),
         ("lib/stringprep.py", ""),
     ];
     check(&Cause {
@@ -151,9 +156,31 @@ fn codecs_by_name() {
         files: FILES,
         module: "encodings.shift_jis",
     });
-    // Host names are encoded with it, whatever the program says.
-    let fixture = Fixture::new("app", &[FILES, &[("app/app.py", "")]].concat());
-    assert!(names(&kept(&fixture)).contains(&"stringprep"));
+    check(&Cause {
+        with: "import _socket",
+        without: "import select",
+        files: FILES,
+        module: "stringprep",
+    });
+    check(&Cause {
+        with: "import charset_normalizer",
+        without: "import chardet",
+        files: FILES,
+        module: "encodings.koi8_r",
+    });
+    check(&Cause {
+        with: "headers.get_content_charset()",
+        without: "headers.get_content_type()",
+        files: FILES,
+        module: "encodings.koi8_r",
+    });
+    // At `safe`, those of one byte are there unnamed.
+    let mut fixture = Fixture::new("app", &[FILES, &[("app/app.py", "")]].concat());
+    let with = |name| move |kept: &Kept| kept.graph.tree.modules.contains_key(name);
+    assert!(!with("encodings.koi8_r")(&kept(&fixture)));
+    fixture.plan.config.project.prune.level = Level::Safe;
+    let safe = kept(&fixture);
+    assert!(with("encodings.koi8_r")(&safe) && !with("encodings.shift_jis")(&safe));
 }
 
 #[test]
