@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 fn main() {
     pyo3_build_config::use_pyo3_cfgs();
-    println!("cargo:rustc-check-cfg=cfg(lazy_globals)");
+    println!("cargo:rustc-check-cfg=cfg(wrapped_libpython)");
     payload();
     match env_path("PYRMWARE_LINK") {
         Some(arguments) => link_as_told(&arguments),
@@ -39,7 +39,7 @@ fn link_as_told(arguments: &PathBuf) {
         panic!("PYRMWARE_LINK names {}, which cannot be read: {error}", arguments.display())
     });
     if text.contains("--wrap=_PyDict_LoadGlobal") {
-        println!("cargo:rustc-cfg=lazy_globals");
+        println!("cargo:rustc-cfg=wrapped_libpython");
     }
     for argument in text.lines() {
         println!("cargo:rustc-link-arg-bins={argument}");

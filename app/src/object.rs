@@ -235,6 +235,18 @@ impl Obj {
         self.to_str().map_err(Raised::forget).ok()
     }
 
+    /// What is in a `bytes`; none for anything else.
+    pub fn plain_bytes(&self) -> Option<&[u8]> {
+        // SAFETY: the object is live; the buffer belongs to it, lives as long as it and does not change.
+        unsafe {
+            if ffi::PyBytes_Check(self.as_ptr()) == 0 {
+                return None;
+            }
+            let start = ffi::PyBytes_AsString(self.as_ptr()).cast();
+            Some(std::slice::from_raw_parts(start, ffi::PyBytes_Size(self.as_ptr()) as usize))
+        }
+    }
+
     /// Whether the object is this very one.
     pub fn is(&self, other: &Obj) -> bool {
         self.0 == other.0

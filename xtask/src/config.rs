@@ -209,6 +209,8 @@ pub struct Optimize {
     pub columns: bool,
     /// What is bound when it is first asked for.
     pub lazy_imports: LazyImports,
+    /// Whether regular expressions are compiled by the builder.
+    pub patterns: bool,
 }
 
 /// Which docstrings ship.

@@ -43,6 +43,11 @@ impl<'a> LazyTable<'a> {
         if offset < PYC_HEADER { None } else { pyc.get(offset..).map(LazyTable) }
     }
 
+    /// A table by itself; see [`table`].
+    pub fn alone(bytes: &'a [u8]) -> LazyTable<'a> {
+        LazyTable(bytes)
+    }
+
     /// Number of names.
     pub fn len(&self) -> usize {
         // A count that lies ends where the bytes end.
@@ -107,15 +112,23 @@ pub struct Deferred {
 /// If the file would have more than 4 GiB.
 #[cfg(feature = "writer")]
 pub fn append_table(pyc: &mut Vec<u8>, deferred: &[Deferred]) {
-    let number = |n: usize| u32::try_from(n).expect("a .pyc has less than 4 GiB").to_le_bytes();
-    let mut names: Vec<(&str, &Deferred)> = deferred
-        .iter()
-        .flat_map(|statement| statement.names.iter().map(move |name| (name.as_str(), statement)))
-        .collect();
-    names.sort_by_key(|(name, _)| *name);
-    let start = pyc.len();
-    pyc[PYC_TABLE..PYC_TABLE + 4].copy_from_slice(&number(start));
+    let start = number(pyc.len());
+    pyc[PYC_TABLE..PYC_TABLE + 4].copy_from_slice(&start);
     pyc[PYC_TABLE + 4..PYC_HEADER].fill(0);
+    pyc.extend(table(deferred));
+}
+
+/// A table by itself.
+///
+/// # Panics
+/// If it would have more than 4 GiB.
+#[cfg(feature = "writer")]
+pub fn table(deferred: &[Deferred]) -> Vec<u8> {
+    let mut names: Vec<(&str, usize)> = Vec::new();
+    for (index, statement) in deferred.iter().enumerate() {
+        names.extend(statement.names.iter().map(|name| (name.as_str(), index)));
+    }
+    names.sort_unstable();
 
     let mut heap = COUNT + names.len() * RECORD;
     let mut place = |bytes: &[u8]| {
@@ -123,17 +136,23 @@ pub fn append_table(pyc: &mut Vec<u8>, deferred: &[Deferred]) {
         heap - bytes.len()
     };
     let codes: Vec<usize> = deferred.iter().map(|statement| place(&statement.code)).collect();
-    pyc.extend(number(names.len()));
-    for (name, statement) in &names {
-        let index = deferred.iter().position(|other| std::ptr::eq(other, *statement));
-        let code = index.map_or(0, |index| codes[index]);
-        let fields = [place(name.as_bytes()), name.len(), statement.line as usize, code];
-        pyc.extend(fields.into_iter().chain([statement.code.len()]).flat_map(number));
+    let mut table = number(names.len()).to_vec();
+    for (name, index) in &names {
+        let Deferred { line, code, .. } = &deferred[*index];
+        let name = [place(name.as_bytes()), name.len()];
+        let fields = [name[0], name[1], *line as usize, codes[*index], code.len()];
+        table.extend(fields.into_iter().flat_map(number));
     }
     for statement in deferred {
-        pyc.extend_from_slice(&statement.code);
+        table.extend_from_slice(&statement.code);
     }
     for (name, _) in &names {
-        pyc.extend_from_slice(name.as_bytes());
+        table.extend_from_slice(name.as_bytes());
     }
+    table
+}
+
+#[cfg(feature = "writer")]
+fn number(n: usize) -> [u8; 4] {
+    u32::try_from(n).expect("a payload's file has less than 4 GiB").to_le_bytes()
 }

@@ -22,7 +22,8 @@
 //!
 //! # History of the format
 //! * 1: the first.
-//! * 2: lazy bindings after a module's code; modules that others import when they start are marked.
+//! * 2: lazy bindings after a module's code; modules that others import when they start are marked; a
+//!   table of regular expressions.
 
 mod lazy;
 mod reader;
@@ -32,7 +33,7 @@ mod writer;
 
 pub use lazy::{Binding, LazyTable, PYC_HEADER};
 #[cfg(feature = "writer")]
-pub use lazy::{Deferred, append_table};
+pub use lazy::{Deferred, append_table, table};
 pub use reader::{Entries, Fault, File, Kind, Module, Payload};
 #[cfg(feature = "writer")]
 pub use writer::{Manifest, ModuleRecord, WriteError, Writer};
@@ -42,6 +43,17 @@ pub const FORMAT_VERSION: u32 = 2;
 
 /// The manifest's path inside the ZIP.
 pub const MANIFEST: &str = ".pyrmware-manifest";
+
+/// The path inside the ZIP of the table of regular expressions: a [`LazyTable`] by itself, from
+/// [`pattern_key`] to the marshalled arguments for `_sre.compile` after the pattern, with the code as bytes:
+/// of each number seven bits at a time, the lowest first, and the eighth says that more follow.
+pub const PATTERNS: &str = ".pyrmware-patterns";
+
+/// Where a regular expression is in the table [`PATTERNS`]; `text` of a pattern of bytes has each byte as
+/// the character of its value.
+pub fn pattern_key(text: &str, bytes: bool, flags: u32) -> String {
+    format!("{flags}{}{text}", if bytes { 'b' } else { 's' })
+}
 
 /// Folder beside the launcher in which sidecar files keep their payload paths.
 pub const SIDECAR_DIR: &str = "lib";
@@ -69,6 +81,9 @@ pub mod keys {
     pub const LOCKED_DOWN: &str = "locked-down";
     /// `true` when modules have lazy bindings.
     pub const LAZY: &str = "lazy";
+    /// For which engine the regular expressions are compiled: `_sre.MAGIC`, `CODESIZE`, `MAXREPEAT`, `MAXGROUPS`,
+    /// and the byte order, with spaces between; absent without any.
+    pub const PATTERNS: &str = "patterns";
 }
 
 const MAGIC: &[u8; 8] = b"PYRMWARE";

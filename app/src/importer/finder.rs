@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3_ffi as ffi;
 use pyrmware_payload::{Kind, Module, PYC_HEADER};
 
-use super::{below_root, class, extension, first, intact, runtime, source, timing};
+use super::{below_root, class, extension, first, intact, patterns, runtime, source, timing};
 use crate::object::{Obj, Py, function, import, import_error, os_error, without_exception};
 
 /// What every import needs, looked up once.
@@ -123,11 +123,15 @@ fn exec_module(args: &[Obj]) -> Py {
     // SAFETY: a module's dictionary, borrowed: asking for `__dict__` would bind what is lazy.
     let globals = unsafe { Obj::borrowed(ffi::PyModule_GetDict(module.as_ptr()))? };
     let _calm = Calm::enter()?;
-    #[cfg(lazy_globals)]
+    #[cfg(wrapped_libpython)]
     let _running = super::lazy::Running::enter(&globals, &code, filename)?;
     let done = handles.run_without_frames.call(&[&handles.exec, &code, &globals])?;
-    if filename == "importlib/resources/readers.py" {
-        runtime("resources")?.attr("keep_to_folders")?.call(&[module])?;
+    match filename {
+        "importlib/resources/readers.py" => {
+            runtime("resources")?.attr("keep_to_folders")?.call(&[module])?;
+        }
+        patterns::COMPILER => patterns::install(module)?,
+        _ => {}
     }
     Ok(done)
 }

@@ -9,8 +9,9 @@
 mod extension;
 mod files;
 mod finder;
-#[cfg(lazy_globals)]
+#[cfg(wrapped_libpython)]
 mod lazy;
+mod patterns;
 pub mod timing;
 pub mod trace;
 
@@ -60,9 +61,9 @@ pub fn install() -> Py<()> {
     modules.set_item("_pyrmware", &native)?;
 
     if source().payload.setting(keys::LAZY) == Ok("true") {
-        #[cfg(lazy_globals)]
+        #[cfg(wrapped_libpython)]
         lazy::install()?;
-        #[cfg(not(lazy_globals))]
+        #[cfg(not(wrapped_libpython))]
         log::fatal(
             log::EXIT_PAYLOAD,
             "the payload has lazy bindings, which this launcher does not know",

@@ -2,6 +2,8 @@
 
 mod config;
 mod main;
+#[cfg(wrapped_libpython)]
+mod shortcuts;
 
 use pyo3_ffi as ffi;
 use pyrmware_payload::startup::marks;

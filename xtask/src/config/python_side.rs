@@ -351,7 +351,8 @@ fn optimize(source: &Source, raw: &raw::Optimize) -> Result<Optimize, Complaint>
         None => LazyImports::Auto,
     };
     let columns = word(&raw.columns, &["strip", "keep"])? == 1;
-    Ok(Optimize { docstrings, columns, lazy_imports })
+    let patterns = word(&raw.patterns, &["compile", "keep"])? == 0;
+    Ok(Optimize { docstrings, columns, lazy_imports, patterns })
 }
 
 fn size(source: &Source, value: &Spanned<Value>) -> Result<u64, Complaint> {

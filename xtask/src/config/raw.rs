@@ -81,6 +81,7 @@ pub struct Prune {
 pub struct Optimize {
     pub docstrings: Option<Spanned<Value>>,
     pub columns: Option<Spanned<Value>>,
+    pub patterns: Option<Spanned<Value>>,
     pub lazy_imports: Option<Spanned<Value>>,
 }
 

@@ -5,6 +5,7 @@
 
 pub mod marshal;
 mod neutral;
+mod patterns;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -19,6 +20,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use pyrmware_payload::{Deferred, PYC_HEADER, append_table};
 use sha2::{Digest, Sha256};
 
+pub use self::patterns::Patterns;
 use self::worker::{Answer, Neutral, Refusal, Request, Workers};
 use super::collect::{Kind, Module, Origin};
 use super::prune::Kept;
@@ -52,6 +54,8 @@ pub struct Compiled {
     pub forms: BTreeMap<String, Form>,
     /// Module -> its `.pyc` in the cache (unchecked-hash header, canonical marshal).
     pub bytecode: BTreeMap<String, PathBuf>,
+    /// The regular expressions of the source.
+    pub patterns: Option<Patterns>,
     /// How many were compiled now rather than found in the cache.
     pub fresh: usize,
 }
@@ -77,7 +81,7 @@ struct Job {
 /// A file cannot be read or written, the worker does not start, a module of the application does not
 /// compile (with file, line and text), or a dependency's bytecode is for another version.
 pub fn run(plan: &Plan, transformed: Transformed) -> Result<Compiled> {
-    let Transformed { kept, forms, eager } = transformed;
+    let Transformed { kept, forms, eager, patterns } = transformed;
     let mut compiled = Compiled { kept, eager, forms, ..Compiled::default() };
     let mut jobs = Vec::new();
     for (name, module) in &compiled.kept.graph.tree.modules {
@@ -100,6 +104,7 @@ pub fn run(plan: &Plan, transformed: Transformed) -> Result<Compiled> {
     for (name, refusal) in compile_all(&plan.interpreter, &jobs)? {
         leave_out(&mut compiled, &name, &refusal)?;
     }
+    compiled.patterns = patterns::run(plan, patterns)?;
     Ok(compiled)
 }
 
@@ -165,15 +170,20 @@ fn owner(origin: &Origin) -> String {
     }
 }
 
-/// The `.pyc` of this content in the cache; its parts cannot run into each other.
+/// The `.pyc` of this content in the cache.
 fn cached(plan: &Plan, parts: &[&[u8]]) -> PathBuf {
+    place(plan, parts, "pyc")
+}
+
+/// A file in the cache, named for this content; its parts cannot run into each other.
+fn place(plan: &Plan, parts: &[&[u8]], kind: &str) -> PathBuf {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
     let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    plan.config.paths.cache().join("pyc").join(&hash[..2]).join(format!("{}.pyc", &hash[2..]))
+    plan.config.paths.cache().join(kind).join(&hash[..2]).join(format!("{}.{kind}", &hash[2..]))
 }
 
 /// A `.pyc` that is never checked against a source.

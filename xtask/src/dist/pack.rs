@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use pyrmware_payload::{Manifest, ModuleRecord, SIDECAR_DIR, Writer, keys};
+use pyrmware_payload::{Manifest, ModuleRecord, PATTERNS, SIDECAR_DIR, Writer, keys};
 use sha2::{Digest, Sha256};
 
 use self::libraries::Libraries;
@@ -66,8 +66,13 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
     for (path, record) in records {
         parts.record(path, record)?;
     }
-    let Parts { writer, mut manifest, sidecars, symbols, .. } = parts;
+    let Parts { mut writer, mut manifest, sidecars, symbols, .. } = parts;
     manifest.settings = settings(plan, &sealed.compiled);
+    if let Some(patterns) = &sealed.compiled.patterns {
+        let (engine, table) = patterns.read()?;
+        manifest.settings.insert(keys::PATTERNS.to_owned(), engine);
+        writer.add(PATTERNS, table).context("packing the payload")?;
+    }
     manifest.pruned = pruned(&sealed.compiled.kept.dropped);
     let zip = writer.finish(&manifest).context("packing the payload")?;
     let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();

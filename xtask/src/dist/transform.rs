@@ -8,6 +8,7 @@ mod classes;
 mod defer;
 mod effects;
 mod names;
+mod patterns;
 mod purity;
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 
 use self::classes::Classes;
+pub use self::patterns::Pattern;
 use self::unit::{Source, Unit};
 use super::collect::names::is_within;
 use super::collect::{Kind, Origin};
 use super::prune::Kept;
 use super::resolve::{LinkPlan, Plan};
 use super::scan::{Dialect, EdgeKind, Graph, Rules};
-use crate::config::{Docstrings, LazyImports};
+use crate::config::{Docstrings, LazyImports, Optimize};
 
 /// Kept, with the form in which each module is compiled.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +39,8 @@ pub struct Transformed {
     pub forms: BTreeMap<String, Form>,
     /// Modules that others import when they start, if no import is lazy.
     pub eager: BTreeSet<String>,
+    /// Module -> regular expressions in its source.
+    pub patterns: BTreeMap<String, BTreeSet<Pattern>>,
 }
 
 /// What is done to a module before it is compiled.
@@ -118,7 +122,9 @@ pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
     };
     let mut forms: BTreeMap<String, Form> = files.keys().map(form).collect();
     let eager = imported_at_once(&kept.graph);
-    if can_defer(plan) {
+    let mut patterns = BTreeMap::new();
+    let lazy = can_defer(plan);
+    if lazy || optimize.patterns {
         let sources = parse(&files, plan.interpreter.version)?;
         let none = BTreeSet::new();
         let dialect = Dialect { version: Some(plan.interpreter.version), main: true, names: &none };
@@ -129,26 +135,42 @@ pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
                 Unit::new(name, package, source, dialect)
             })
             .collect();
-        let curious = naming("__subclasses__", &kept.graph, &files);
-        let classes = Classes::new(&kept.graph.tree, &units, &curious);
-        let effects = effects::of_all(&units, &kept.graph.tree, &classes);
-        let world = defer::World::new(&kept.graph.tree, &units, &effects, &classes);
-        for unit in &units {
-            if !is_chosen(&optimize.lazy_imports, unit.name) {
-                continue;
-            }
-            let (defer, stars) = world.defer(unit);
-            let (Some(form), false) = (forms.get_mut(unit.name), defer.is_empty()) else {
-                continue;
-            };
-            form.folds = unit.folds.clone();
-            form.stars = stars;
-            form.all = world.all(unit);
-            form.defer = defer;
-            form.marker = Some(kept.graph.tree.modules[unit.name].path.clone());
+        if optimize.patterns {
+            patterns = patterns::of_all(&units);
+        }
+        if lazy {
+            let curious = naming("__subclasses__", &kept.graph, &files);
+            defer(optimize, &kept.graph, &units, &curious, &mut forms);
         }
     }
-    Ok(Transformed { kept, forms, eager })
+    Ok(Transformed { kept, forms, eager, patterns })
+}
+
+/// Decides what modules put off until it is asked for. `curious` may ask for all subclasses of a class.
+fn defer(
+    optimize: &Optimize,
+    graph: &Graph,
+    units: &[Unit<'_>],
+    curious: &BTreeSet<Origin>,
+    forms: &mut BTreeMap<String, Form>,
+) {
+    let classes = Classes::new(&graph.tree, units, curious);
+    let effects = effects::of_all(units, &graph.tree, &classes);
+    let world = defer::World::new(&graph.tree, units, &effects, &classes);
+    for unit in units {
+        if !is_chosen(&optimize.lazy_imports, unit.name) {
+            continue;
+        }
+        let (defer, stars) = world.defer(unit);
+        let (Some(form), false) = (forms.get_mut(unit.name), defer.is_empty()) else {
+            continue;
+        };
+        form.folds = unit.folds.clone();
+        form.stars = stars;
+        form.all = world.all(unit);
+        form.defer = defer;
+        form.marker = Some(graph.tree.modules[unit.name].path.clone());
+    }
 }
 
 /// With a shared libpython nobody can stand before its evaluation loop.

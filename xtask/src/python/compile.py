@@ -9,6 +9,9 @@ request does not fit the source.
 A request with "form" says what is done to the module before; see shaped(). What is deferred follows
 the module's code: {"size": 456, "deferred": [{"names": ["re"], "line": 3, "size": 78}]}.
 
+A request {"patterns": [[text, bytes, flags], …]} has no source; see patterns(). The answer is {"engine":
+"20220615 4 …", "sizes": [12, null]}, and what was compiled.
+
 A request with "neutral": {"replace": [[old, new], …], "remove": [text, …]} is for a
 _sysconfigdata module: see neutral().
 """
@@ -27,6 +30,13 @@ import marshal  # noqa: E402
 import os  # noqa: E402
 import warnings  # noqa: E402
 
+import _sre  # noqa: E402
+
+if sys.version_info >= (3, 11):
+    import re._compiler as compiler  # noqa: E402
+else:
+    import sre_compile as compiler  # noqa: E402
+
 
 def main():
     # Whatever else prints must not come between the answers.
@@ -37,6 +47,11 @@ def main():
     say(answers, {"magic": int.from_bytes(importlib.util.MAGIC_NUMBER[:2], "little")})
     while line := requests.readline():
         request = json.loads(line)
+        if "patterns" in request:
+            data = [pattern(*asked) for asked in request["patterns"]]
+            sizes = [part and len(part) for part in data]
+            say(answers, {"engine": engine(), "sizes": sizes}, b"".join(filter(None, data)))
+            continue
         source = requests.read(request["size"])
         answer, code = compiled(source, request)
         say(answers, answer, code)
@@ -212,6 +227,48 @@ def marking(path):
     target = ast.Name("__pyrmware_lazy__", ast.Store())
     node = ast.Assign([target], ast.Constant(path), lineno=1, col_offset=0)
     return ast.fix_missing_locations(node)
+
+
+def engine():
+    """For whom regular expressions are compiled."""
+    numbers = (_sre.MAGIC, _sre.CODESIZE, _sre.MAXREPEAT, _sre.MAXGROUPS)
+    return " ".join([*map(str, numbers), sys.byteorder])
+
+
+def pattern(text, is_bytes, flags):
+    """The arguments of _sre.compile after the pattern, marshalled; None if it cannot be compiled, or
+    not without a warning, which whoever compiles it is to see.
+
+    The engine's code, a list of numbers, is one of bytes: of each number seven bits at a time, the
+    lowest first, and the eighth says that more follow.
+    """
+    asked = text.encode("latin-1") if is_bytes else text
+    compiler._sre = Recorder()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            _, flags, code, *rest = compiler.compile(asked, flags)
+    except Exception:
+        return None
+    finally:
+        compiler._sre = _sre
+    packed = bytearray()
+    for number in code:
+        while number > 127:
+            packed.append(number & 127 | 128)
+            number >>= 7
+        packed.append(number)
+    return marshal.dumps((flags, bytes(packed), *rest), 2)  # without references: the same every time
+
+
+class Recorder:
+    """Stands before _sre in the compiler of regular expressions."""
+
+    def __getattr__(self, name):
+        return getattr(_sre, name)
+
+    def compile(self, *arguments):
+        return arguments
 
 
 def neutral(source, replace, remove):

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use anyhow::{Context, Result, ensure};
 use pyrmware_payload::Deferred;
 
-use crate::dist::transform::Form;
+use crate::dist::transform::{Form, Pattern};
 use crate::python::Interpreter;
 
 /// What runs in the worker.
@@ -143,6 +143,23 @@ impl Worker {
         }
     }
 
+    /// Compiles regular expressions: for which engine, and the arguments of `_sre.compile` for each that
+    /// can be compiled.
+    ///
+    /// # Errors
+    /// As [`Worker::compile`].
+    pub fn patterns(&mut self, patterns: &[&Pattern]) -> Result<(String, Vec<Option<Vec<u8>>>)> {
+        let asked: Vec<_> = patterns.iter().map(|p| (&p.text, p.bytes, p.flags)).collect();
+        let requests = self.requests.as_mut().context("the worker has ended")?;
+        serde_json::to_writer(&mut *requests, &serde_json::json!({"patterns": asked}))?;
+        requests.write_all(b"\n")?;
+        requests.flush()?;
+        let Engine { engine, sizes } = self.line()?;
+        ensure!(sizes.len() == patterns.len(), "the worker answered another request");
+        let read = |size: Option<usize>| size.map(|size| self.bytes(size)).transpose();
+        Ok((engine, sizes.into_iter().map(read).collect::<Result<_>>()?))
+    }
+
     fn bytes(&mut self, size: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; size];
         self.answers.read_exact(&mut bytes)?;
@@ -173,6 +190,12 @@ struct Head<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     neutral: Option<&'a Neutral>,
     form: &'a Form,
+}
+
+#[derive(serde::Deserialize)]
+struct Engine {
+    engine: String,
+    sizes: Vec<Option<usize>>,
 }
 
 #[derive(serde::Deserialize)]

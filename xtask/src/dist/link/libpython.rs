@@ -55,12 +55,14 @@ pub fn arguments(plan: &Plan, exports: &Path) -> Vec<String> {
     arguments
 }
 
-/// The functions with which the evaluation loop looks up globals, and the last that runs before modules
-/// are torn down: the launcher stands before them, for lazy bindings. A shared libpython calls its own.
-fn wraps(version: (u8, u8)) -> [String; 3] {
+/// Functions of libpython that the launcher stands before: those with which the evaluation loop looks
+/// up globals, and the last that runs before modules are torn down, for lazy bindings; and one that does
+/// much in vain. A shared libpython calls its own.
+fn wraps(version: (u8, u8)) -> [String; 4] {
     let load_name =
         if version < (3, 13) { "PyDict_GetItemWithError" } else { "PyMapping_GetOptionalItem" };
-    ["_PyDict_LoadGlobal", load_name, "_PyAtExit_Call"].map(|name| format!("-Wl,--wrap={name}"))
+    ["_PyDict_LoadGlobal", load_name, "_PyAtExit_Call", "PyAST_Check"]
+        .map(|name| format!("-Wl,--wrap={name}"))
 }
 
 /// The file that is linked.

@@ -46,7 +46,8 @@ pub struct Report<'a> {
     distributions: Vec<Shipped<'a>>,
     /// Imports by a computed name: module -> places, and whether it is known what they ask for.
     dynamic_imports: &'a BTreeMap<String, Vec<Site>>,
-    /// What was done to modules: module -> docstrings out, names that wait until they are asked for.
+    /// What was done to modules: module -> docstrings out, names that wait until they are asked for, regular
+    /// expressions that are compiled.
     transforms: BTreeMap<&'a str, Transforms<'a>>,
     /// What may not work, or not be the same, without sources, documentation or the rest of a package:
     /// module of application or dependencies -> places.
@@ -89,10 +90,12 @@ struct Shipped<'a> {
     version: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 struct Transforms<'a> {
     without_docstrings: bool,
     lazy: Vec<&'a str>,
+    /// Regular expressions that the builder compiled.
+    patterns: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -158,13 +161,17 @@ impl<'a> Report<'a> {
 }
 
 fn transforms(compiled: &Compiled) -> BTreeMap<&str, Transforms<'_>> {
-    let done = compiled.forms.iter().filter(|(_, form)| !form.docstrings || !form.defer.is_empty());
-    done.map(|(name, form)| {
+    let counts = compiled.patterns.as_ref().map(|patterns| &patterns.counts);
+    let done = compiled.forms.iter().map(|(name, form)| {
         let lazy = form.defer.iter().flat_map(|deferral| &deferral.names);
-        let lazy = lazy.map(String::as_str).collect();
-        (name.as_str(), Transforms { without_docstrings: !form.docstrings, lazy })
-    })
-    .collect()
+        let done = Transforms {
+            without_docstrings: !form.docstrings,
+            lazy: lazy.map(String::as_str).collect(),
+            patterns: counts.and_then(|counts| counts.get(name)).copied().unwrap_or(0),
+        };
+        (name.as_str(), done)
+    });
+    done.filter(|(_, done)| *done != Transforms::default()).collect()
 }
 
 fn hazards(kept: &Kept) -> BTreeMap<&str, &BTreeSet<Hazard>> {
