@@ -39,6 +39,8 @@ pub struct Interpreter {
     pub ext_suffix: String,
     /// Modules inside libpython.
     pub builtins: BTreeSet<String>,
+    /// Modules in C -> what a star import of them brings.
+    pub exports: BTreeMap<String, BTreeSet<String>>,
     /// Modules frozen inside libpython that are imported from there (empty up to 3.10 save importlib's own).
     pub frozen: BTreeSet<String>,
     /// What can be linked.

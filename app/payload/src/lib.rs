@@ -55,6 +55,10 @@ pub fn pattern_key(text: &str, bytes: bool, flags: u32) -> String {
     format!("{flags}{}{text}", if bytes { 'b' } else { 's' })
 }
 
+/// Modules of the standard library that look into their own dictionary only to put names there, or to see
+/// what a module in C has brought: what is deferred in them may stay so. Sorted.
+pub const WRITES_ONLY: [&str; 5] = ["http.client", "inspect", "locale", "re._constants", "signal"];
+
 /// Folder beside the launcher in which sidecar files keep their payload paths.
 pub const SIDECAR_DIR: &str = "lib";
 

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use pyo3_ffi as ffi;
-use pyrmware_payload::{Binding, Kind, LazyTable};
+use pyrmware_payload::{Binding, Kind, LazyTable, WRITES_ONLY};
 
 use self::ending::Awake;
 use super::{intact, source};
@@ -36,8 +36,8 @@ const MARKER: &CStr = c"__pyrmware_lazy__";
 
 /// Modules of the standard library that read a module's dictionary in ways which lazy bindings do
 /// not disturb: they evaluate names in it, or write to it.
-const EVALUATES: [&str; 5] =
-    ["typing", "dataclasses", "enum", "importlib._bootstrap", "typing_extensions"];
+const EVALUATES: [&str; 6] =
+    ["attr._make", "dataclasses", "enum", "importlib._bootstrap", "typing", "typing_extensions"];
 
 /// [`MARKER`] as an interned `str`; null until [`install`]. Wrapped functions are called long before.
 static MARKER_NAME: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
@@ -414,7 +414,13 @@ unsafe extern "C" fn globals(
 ) -> *mut ffi::PyObject {
     // SAFETY: the caller's globals, borrowed.
     let globals = unsafe { Obj::borrowed(ffi::PyEval_GetGlobals()) };
-    let found = globals.and_then(|globals| bind_all(&globals).map(|()| globals));
+    let found = globals.and_then(|globals| {
+        let caller = caller();
+        if !caller.as_ref().and_then(Obj::plain).is_some_and(|name| WRITES_ONLY.contains(&name)) {
+            bind_all(&globals)?;
+        }
+        Ok(globals)
+    });
     found.map_or(ptr::null_mut(), Obj::into_ptr)
 }
 

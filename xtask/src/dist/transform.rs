@@ -28,7 +28,7 @@ use super::collect::{Kind, Origin};
 use super::prune::Kept;
 use super::resolve::{LinkPlan, Plan};
 use super::scan::{Dialect, EdgeKind, Graph, Rules};
-use crate::config::{Docstrings, LazyImports, Optimize};
+use crate::config::{Docstrings, LazyImports};
 
 /// Kept, with the form in which each module is compiled.
 #[derive(Debug, Clone, Default)]
@@ -140,7 +140,7 @@ pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
         }
         if lazy {
             let curious = naming("__subclasses__", &kept.graph, &files);
-            defer(optimize, &kept.graph, &units, &curious, &mut forms);
+            defer(plan, &kept.graph, &units, &curious, &mut forms);
         }
     }
     Ok(Transformed { kept, forms, eager, patterns })
@@ -148,7 +148,7 @@ pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
 
 /// Decides what modules put off until it is asked for. `curious` may ask for all subclasses of a class.
 fn defer(
-    optimize: &Optimize,
+    plan: &Plan,
     graph: &Graph,
     units: &[Unit<'_>],
     curious: &BTreeSet<Origin>,
@@ -156,9 +156,10 @@ fn defer(
 ) {
     let classes = Classes::new(&graph.tree, units, curious);
     let effects = effects::of_all(units, &graph.tree, &classes);
-    let world = defer::World::new(&graph.tree, units, &effects, &classes);
+    let world =
+        defer::World::new(&graph.tree, units, &effects, &classes, &plan.interpreter.exports);
     for unit in units {
-        if !is_chosen(&optimize.lazy_imports, unit.name) {
+        if !is_chosen(&plan.config.project.optimize.lazy_imports, unit.name) {
             continue;
         }
         let (defer, stars) = world.defer(unit);

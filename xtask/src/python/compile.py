@@ -9,8 +9,8 @@ request does not fit the source.
 A request with "form" says what is done to the module before; see shaped(). What is deferred follows
 the module's code: {"size": 456, "deferred": [{"names": ["re"], "line": 3, "size": 78}]}.
 
-A request {"patterns": [[text, bytes, flags], …]} has no source; see patterns(). The answer is {"engine":
-"20220615 4 …", "sizes": [12, null]}, and what was compiled.
+A request {"patterns": [[text, bytes, flags], …]} has no source; see pattern(). The answer is
+{"engine": "20220615 4 …", "sizes": [12, null]}, and what was compiled.
 
 A request with "neutral": {"replace": [[old, new], …], "remove": [text, …]} is for a
 _sysconfigdata module: see neutral().
@@ -23,19 +23,17 @@ sys.path[:] = [folder for folder in sys.path if folder]
 
 import __future__  # noqa: E402
 
+import _sre  # noqa: E402
 import ast  # noqa: E402
 import importlib.util  # noqa: E402
+import itertools  # noqa: E402
 import json  # noqa: E402
 import marshal  # noqa: E402
 import os  # noqa: E402
 import warnings  # noqa: E402
 
-import _sre  # noqa: E402
-
-if sys.version_info >= (3, 11):
-    import re._compiler as compiler  # noqa: E402
-else:
-    import sre_compile as compiler  # noqa: E402
+# It has moved in 3.11.
+compiler = importlib.import_module("sre_compile" if sys.version_info < (3, 11) else "re._compiler")
 
 
 def main():
@@ -135,6 +133,9 @@ def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defe
         elif None not in parts and parts:
             names = [alias for at, alias in enumerate(statement.names) if at not in parts]
             statement.names = names
+        elif parts and isinstance(statement, ast.AnnAssign):
+            statement.value = None  # what it says of the name stays
+            parts = ()
         text = not docstrings and not rest and is_text(statement)
         if None not in parts and getattr(statement, "names", True) and not text:
             rest.append(statement)
@@ -152,6 +153,8 @@ def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defe
 
 def taken_out(statement, part):
     if part is None:
+        if isinstance(statement, ast.AnnAssign):
+            return ast.copy_location(ast.Assign([statement.target], statement.value), statement)
         return statement
     alias = ast.alias(part) if isinstance(part, str) else statement.names[part]
     fields = {**dict(ast.iter_fields(statement)), "names": [alias]}
@@ -166,6 +169,11 @@ def bound(statement):
         return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
     if isinstance(statement, ast.ImportFrom):
         return {alias.asname or alias.name for alias in statement.names}
+    if isinstance(statement, ast.Try):
+        parts = [statement.body, *(handler.body for handler in statement.handlers)]
+        return set().union(*map(bound, itertools.chain(*parts, statement.orelse)))
+    if isinstance(statement, ast.Pass):
+        return set()
     return {statement.name}
 
 
@@ -236,8 +244,8 @@ def engine():
 
 
 def pattern(text, is_bytes, flags):
-    """The arguments of _sre.compile after the pattern, marshalled; None if it cannot be compiled, or
-    not without a warning, which whoever compiles it is to see.
+    """The arguments of _sre.compile after the pattern, marshalled; None if it cannot be compiled,
+    or if that warns, which whoever compiles it is to see.
 
     The engine's code, a list of numbers, is one of bytes: of each number seven bits at a time, the
     lowest first, and the eighth says that more follow.
@@ -252,13 +260,13 @@ def pattern(text, is_bytes, flags):
         return None
     finally:
         compiler._sre = _sre
-    packed = bytearray()
-    for number in code:
-        while number > 127:
-            packed.append(number & 127 | 128)
-            number >>= 7
-        packed.append(number)
-    return marshal.dumps((flags, bytes(packed), *rest), 2)  # without references: the same every time
+    # Version 2 has no references, so that the bytes are the same every time.
+    return marshal.dumps((flags, b"".join(map(packed, code)), *rest), 2)
+
+
+def packed(number):
+    low = bytes([number & 127 | (128 if number > 127 else 0)])
+    return low + packed(number >> 7) if number > 127 else low
 
 
 class Recorder:

@@ -67,6 +67,7 @@ def facts():
         "path": sys.path,
         "builtins": list(sys.builtin_module_names),
         "frozen": frozen_names(),
+        "exports": exports(),
         "markers": markers(),
         "sysconfig": {
             name: str(value)
@@ -75,6 +76,25 @@ def facts():
             if value is not None
         },
     }
+
+
+# Modules in C of which modules of the library import everything.
+ACCELERATORS = "_ast _bisect _datetime _heapq _locale _operator _signal _socket _stat _struct"
+
+
+def exports():
+    """What `from module import *` brings, of those modules that are there."""
+    import importlib
+
+    found = {}
+    for name in ACCELERATORS.split():
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        names = getattr(module, "__all__", None) or vars(module)
+        found[name] = [name for name in names if not name.startswith("_")]
+    return found
 
 
 def main():

@@ -31,6 +31,7 @@ struct Facts {
     path: Vec<PathBuf>,
     builtins: BTreeSet<String>,
     frozen: BTreeSet<String>,
+    exports: BTreeMap<String, BTreeSet<String>>,
     markers: BTreeMap<String, String>,
     sysconfig: BTreeMap<String, String>,
 }
@@ -87,6 +88,7 @@ fn interpreter(facts: Facts, version: (u8, u8)) -> Result<Interpreter> {
         ext_suffix: facts.sysconfig.get("EXT_SUFFIX").cloned().unwrap_or_else(|| ".so".to_owned()),
         builtins: facts.builtins,
         frozen: facts.frozen,
+        exports: facts.exports,
         libraries,
         sysconfig: facts.sysconfig,
         markers: facts.markers,

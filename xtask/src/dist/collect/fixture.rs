@@ -119,6 +119,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         dynload: root.join("lib/lib-dynload"),
         ext_suffix: ".cpython-311-x86_64-linux-gnu.so".to_owned(),
         builtins: strings(&["sys", "time"]),
+        exports: [("_accel".to_owned(), strings(&["fast", "C"]))].into(),
         frozen: strings(&["os"]),
         libraries: Libraries::default(),
         sysconfig: Default::default(),

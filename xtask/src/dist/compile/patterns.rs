@@ -23,10 +23,7 @@ pub struct Patterns {
 ///
 /// # Errors
 /// The worker does not start or does not answer, or the cache cannot be written.
-pub fn run(
-    plan: &Plan,
-    found: BTreeMap<String, BTreeSet<Pattern>>,
-) -> Result<Option<Patterns>> {
+pub fn run(plan: &Plan, found: BTreeMap<String, BTreeSet<Pattern>>) -> Result<Option<Patterns>> {
     let patterns: BTreeSet<&Pattern> = found.values().flatten().collect();
     if patterns.is_empty() {
         return Ok(None);

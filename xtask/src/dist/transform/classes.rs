@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::{self as ast, Expr, Stmt};
 
+use super::effects::is_quiet_hook;
 use super::unit::Unit;
 use crate::dist::collect::{Kind, Origin, Tree};
 
@@ -17,6 +18,7 @@ const METACLASSES: &[&str] = &[
     "builtins.type",
     "enum.EnumMeta",
     "enum.EnumType",
+    "pydantic._internal._model_construction.ModelMetaclass",
     "typing.NamedTupleMeta",
     "typing._ProtocolMeta",
     "typing._TypedDictMeta",
@@ -32,6 +34,8 @@ const BASES: &[&str] = &[
     "enum.IntFlag",
     "enum.ReprEnum",
     "enum.StrEnum",
+    "pydantic.BaseModel",
+    "pydantic.main.BaseModel",
     "typing.Generic",
     "typing.NamedTuple",
     "typing.Protocol",
@@ -104,7 +108,7 @@ impl<'u> Classes<'u> {
         let arguments = class.arguments.as_deref()?;
         for keyword in &arguments.keywords {
             if keyword.arg.as_ref().is_some_and(|name| name.id.as_str() == "metaclass")
-                && !is_metaclass(unit, &keyword.value)
+                && !self.is_metaclass(unit, &keyword.value)
                 && let Some(meaning) = unit.meaning(&keyword.value)
                 && !QUIET_METACLASSES.contains(&meaning.as_str())
             {
@@ -126,7 +130,7 @@ impl<'u> Classes<'u> {
             }
             let (home, statement) = self.find(&meaning)?;
             let class = statement.as_class_def_stmt()?;
-            let hooks = class.body.iter().any(is_hook) && home.name != "typing";
+            let hooks = has_hook(home, class) && home.name != "typing";
             let owner = meaning.rsplit_once('.')?.0.to_owned();
             (hooks || self.told(home, class, depth + 1).is_some()).then_some(owner)
         })
@@ -143,7 +147,7 @@ impl<'u> Classes<'u> {
             && !self.is_curious(unit.name)
             && keywords.into_iter().all(|keyword| {
                 keyword.arg.as_ref().is_some_and(|name| match name.id.as_str() {
-                    "metaclass" => is_metaclass(unit, &keyword.value),
+                    "metaclass" => self.is_metaclass(unit, &keyword.value),
                     "total" => true,
                     _ => false,
                 })
@@ -152,6 +156,52 @@ impl<'u> Classes<'u> {
                 unit.is_pure(base, &[]) && self.is_quiet(unit, base, &mut BTreeSet::new())
             })
             && is_pure_body(unit, &class.body)
+    }
+
+    /// Whether a metaclass changes nothing but the classes that it makes.
+    fn is_metaclass(&self, unit: &Unit<'_>, expression: &Expr) -> bool {
+        let meaning = match (expression, unit.meaning(expression)) {
+            (_, Some(meaning)) => meaning,
+            (Expr::Name(name), None) => format!("{}.{}", unit.name, name.id),
+            _ => return false,
+        };
+        self.is_quiet_metaclass(&meaning, FURTHEST)
+    }
+
+    fn is_quiet_metaclass(&self, meaning: &str, steps: usize) -> bool {
+        if METACLASSES.binary_search(&meaning).is_ok() {
+            return true;
+        }
+        let Some((home, Stmt::ClassDef(class))) = self.find(meaning) else { return false };
+        let Some(steps) = steps.checked_sub(1) else { return false };
+        let Some(arguments) = class.arguments.as_deref() else { return false };
+        let methods = ["__new__", "__init__", "__prepare__", "__call__", "__init_subclass__"];
+        let quiet = |statement: &Stmt| match statement {
+            Stmt::FunctionDef(function) => {
+                !methods.contains(&function.name.id.as_str()) || is_quiet_hook(home, function)
+            }
+            _ => true,
+        };
+        // A metaclass that is changed later is another one then.
+        let changed = |statement: &&Stmt| match statement {
+            Stmt::Assign(assign) => assign.targets.iter().any(|target| {
+                matches!(target, Expr::Attribute(attribute) if matches!(attribute.value.as_ref(),
+                    Expr::Name(name) if name.id == class.name.id))
+            }),
+            _ => false,
+        };
+        arguments.keywords.is_empty()
+            && class.decorator_list.is_empty()
+            && class.body.iter().all(quiet)
+            && !home.body.iter().any(changed)
+            && arguments.args.iter().all(|base| {
+                let base = match (base, home.meaning(base)) {
+                    (_, Some(meaning)) => meaning,
+                    (Expr::Name(name), None) => format!("{}.{}", home.name, name.id),
+                    _ => return false,
+                };
+                self.is_quiet_metaclass(&base, steps)
+            })
     }
 
     fn is_curious(&self, module: &str) -> bool {
@@ -217,26 +267,27 @@ impl<'u> Classes<'u> {
             return means
                 .is_some_and(|(module, name)| self.is_quiet_class(module, name, seen, depth + 1));
         };
-        let hooks = class.body.iter().any(is_hook);
+        let hooks = has_hook(unit, class);
         let arguments = class.arguments.as_deref();
         let mut keywords = arguments.into_iter().flat_map(|arguments| &arguments.keywords);
         let mut bases = arguments.into_iter().flat_map(|arguments| &arguments.args);
         !hooks
             && keywords.all(|keyword| {
                 keyword.arg.as_ref().is_none_or(|name| name.id.as_str() != "metaclass")
-                    || is_metaclass(unit, &keyword.value)
+                    || self.is_metaclass(unit, &keyword.value)
             })
             && bases.all(|base| self.is_quiet(unit, base, seen))
     }
 }
 
-fn is_hook(statement: &Stmt) -> bool {
-    matches!(statement, Stmt::FunctionDef(function)
-        if function.name.id.as_str() == "__init_subclass__")
-}
-
-fn is_metaclass(unit: &Unit<'_>, expression: &Expr) -> bool {
-    unit.meaning(expression).is_some_and(|m| METACLASSES.binary_search(&m.as_str()).is_ok())
+/// Whether a class has itself told of subclasses, and passes that on.
+fn has_hook(unit: &Unit<'_>, class: &ast::StmtClassDef) -> bool {
+    class.body.iter().any(|statement| match statement {
+        Stmt::FunctionDef(function) => {
+            function.name.id.as_str() == "__init_subclass__" && !is_quiet_hook(unit, function)
+        }
+        _ => false,
+    })
 }
 
 /// Whether a class body does nothing but bind its own names.

@@ -6,17 +6,20 @@ use ruff_python_ast::{Expr, Operator, Stmt, StmtClassDef};
 
 use super::classes::Classes;
 use super::effects::Effects;
-use super::names::{bound, is_builtin, reads};
-use super::unit::Unit;
+use super::names::{bound, is_builtin, names_in, reads};
+use super::unit::{Optional, Unit};
 use super::{Deferral, Part};
 use crate::dist::collect::{Kind, Tree};
 use crate::dist::scan::literal;
+use pyrmware_payload::WRITES_ONLY;
 
 /// What is known of all modules.
 pub struct World<'w> {
     tree: &'w Tree,
     effects: &'w Effects,
     classes: &'w Classes<'w>,
+    /// Modules in C -> what a star import of them brings.
+    exports: &'w BTreeMap<String, BTreeSet<String>>,
     /// Module -> its `__all__`, where that is known.
     all: BTreeMap<&'w str, Vec<String>>,
 }
@@ -24,8 +27,19 @@ pub struct World<'w> {
 /// A statement that may be put off, until something at module level turns out to need it.
 struct Candidate<'s> {
     deferral: Deferral,
-    /// What it reads when it runs.
-    statement: Option<&'s Stmt>,
+    /// What reads names when it runs.
+    statements: Vec<&'s Stmt>,
+    /// Whether it binds its names in several places.
+    optional: bool,
+}
+
+/// What a module's star imports bring.
+#[derive(Default)]
+struct Stars<'w> {
+    /// Those of modules whose `__all__` is known, by position.
+    by_position: BTreeMap<usize, &'w [String]>,
+    /// Name -> position of the statement that brings it.
+    brought: BTreeMap<String, usize>,
 }
 
 impl<'w> World<'w> {
@@ -35,8 +49,9 @@ impl<'w> World<'w> {
         units: &'w [Unit<'w>],
         effects: &'w Effects,
         classes: &'w Classes<'w>,
+        exports: &'w BTreeMap<String, BTreeSet<String>>,
     ) -> World<'w> {
-        let mut world = World { tree, effects, classes, all: BTreeMap::new() };
+        let mut world = World { tree, effects, classes, exports, all: BTreeMap::new() };
         // One may be made of others.
         loop {
             let known = world.all.len();
@@ -96,7 +111,8 @@ impl<'w> World<'w> {
     /// Also what is left of star imports of which something is: position -> names.
     pub fn defer(&self, unit: &Unit<'_>) -> (Vec<Deferral>, BTreeMap<usize, Vec<String>>) {
         // If it is not known what a star import binds, nothing is known.
-        let stars = if unit.bindings.introspective { None } else { self.stars(unit) };
+        let looks = unit.bindings.introspective && !WRITES_ONLY.contains(&unit.name);
+        let stars = if looks { None } else { self.stars(unit) };
         let Some(stars) = stars else { return Default::default() };
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
         let mut needed: BTreeSet<String> = BTreeSet::new();
@@ -108,6 +124,9 @@ impl<'w> World<'w> {
             let found = self.candidates(unit, &stars, index, statement);
             if found.is_empty() {
                 needed.extend(reads(statement, unit.annotations));
+            } else if let (Stmt::AnnAssign(assign), true) = (statement, unit.annotations) {
+                // The annotation stays where it is.
+                needed.extend(names_in(&assign.annotation));
             }
             candidates.extend(found);
         }
@@ -118,7 +137,9 @@ impl<'w> World<'w> {
                 let Deferral { names, parts } = &candidate.deferral;
                 let star = matches!(parts[0].1, Part::Star(_));
                 let complete = |name| unit.bindings.counts.get(name) == Some(&parts.len());
-                names.iter().any(|name| needed.contains(name) || !(star || complete(name)))
+                names.iter().any(|name| {
+                    needed.contains(name) || !(star || candidate.optional || complete(name))
+                })
             };
             let (eager, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_needed);
             candidates = rest;
@@ -128,45 +149,48 @@ impl<'w> World<'w> {
                     let part = (*index, Part::Star(name.clone()));
                     defer.iter().any(|deferral| deferral.parts.contains(&part))
                 };
-                let rest = stars.into_iter().map(|(index, names)| {
+                let rest = stars.by_position.into_iter().map(|(index, names)| {
                     (index, names.iter().filter(|name| !later(&index, name)).cloned().collect())
                 });
                 let rest = rest.collect();
                 return (defer, rest);
             }
             for candidate in eager {
-                let statement = candidate.statement;
-                needed.extend(statement.into_iter().flat_map(|s| reads(s, unit.annotations)));
+                let statements = candidate.statements.into_iter();
+                needed.extend(statements.flat_map(|s| reads(s, unit.annotations)));
             }
         }
     }
 
-    /// Star imports -> the names that they bring; none if that is not known of one, or if such a name is
-    /// bound otherwise, too.
-    fn stars(&self, unit: &Unit<'_>) -> Option<BTreeMap<usize, &[String]>> {
-        let mut stars = BTreeMap::new();
-        let mut seen = BTreeSet::new();
+    /// What star imports bring; none if that is not known of one, or if two bring the same name.
+    fn stars(&self, unit: &Unit<'_>) -> Option<Stars<'_>> {
+        let mut stars = Stars::default();
+        let mut count = 0;
         for (index, statement) in unit.body.iter().enumerate() {
-            let Stmt::ImportFrom(import) = statement else { continue };
-            if !import.names.iter().any(|alias| alias.name.id.as_str() == "*") {
-                continue;
-            }
-            let names = self.all.get(unit.base(import)?.as_str())?;
-            for name in names {
-                if unit.bindings.counts.contains_key(name) || !seen.insert(name) {
-                    return None;
+            for base in star_imports(unit, statement) {
+                count += 1;
+                let base = base?;
+                let mut bring = |name: &'_ str| {
+                    stars.brought.insert(name.to_owned(), index).is_none().then_some(())
+                };
+                if let Some(names) = self.all.get(base.as_str()) {
+                    names.iter().try_for_each(|name| bring(name))?;
+                    if statement.is_import_from_stmt() {
+                        stars.by_position.insert(index, names.as_slice());
+                    }
+                } else {
+                    self.exports.get(&base)?.iter().try_for_each(|name| bring(name))?;
                 }
             }
-            stars.insert(index, names.as_slice());
         }
-        // One inside of another statement.
-        (unit.bindings.counts.get("*").copied().unwrap_or(0) == stars.len()).then_some(stars)
+        // One that was not seen.
+        (unit.bindings.counts.get("*").copied().unwrap_or(0) == count).then_some(stars)
     }
 
     fn candidates<'s>(
         &self,
         unit: &Unit<'s>,
-        stars: &BTreeMap<usize, &[String]>,
+        stars: &Stars<'_>,
         index: usize,
         statement: &'s Stmt,
     ) -> Vec<Candidate<'s>> {
@@ -175,21 +199,28 @@ impl<'w> World<'w> {
                 names: vec![name.to_owned()],
                 parts: vec![(index, Part::Whole(()))],
             },
-            statement: Some(statement),
+            statements: vec![statement],
+            optional: false,
         };
-        let free =
-            |name: &str| unit.bindings.once(name) && !is_builtin(name) && !name.starts_with("__");
+        // What a star import brings later takes the place of what was there.
+        let stays = |name: &str| stars.brought.get(name).is_none_or(|at| *at > index);
+        let usable = |name: &str| !is_builtin(name) && !name.starts_with("__") && stays(name);
+        let free = |name: &str| unit.bindings.once(name) && usable(name);
         match statement {
             Stmt::Import(import) => self.aliases(unit, index, statement, &import.names, true),
-            Stmt::ImportFrom(import) => match stars.get(&index) {
+            Stmt::ImportFrom(import) => match stars.by_position.get(&index) {
                 None => self.aliases(unit, index, statement, &import.names, false),
                 Some(names) => {
                     let harmless = import
                         .names
                         .first()
                         .is_some_and(|alias| self.is_harmless(unit, statement, alias));
-                    let usable = |name: &String| !is_builtin(name) && !name.starts_with("__");
-                    if !harmless || !names.iter().all(usable) {
+                    let sole = |name: &String| {
+                        !is_builtin(name)
+                            && !name.starts_with("__")
+                            && !unit.bindings.counts.contains_key(name)
+                    };
+                    if !harmless {
                         return Vec::new();
                     }
                     let star = |name: &String| Candidate {
@@ -197,14 +228,21 @@ impl<'w> World<'w> {
                             names: vec![name.clone()],
                             parts: vec![(index, Part::Star(name.clone()))],
                         },
-                        statement: None,
+                        statements: Vec::new(),
+                        optional: false,
                     };
-                    names.iter().map(star).collect()
+                    names.iter().filter(|name| sole(name)).map(star).collect()
                 }
             },
             Stmt::FunctionDef(function) => {
                 let name = function.name.id.as_str();
-                let pure = free(name) && unit.is_pure_function(function, &[]);
+                // Overloads come one after the other; they wait together, or not at all.
+                let ways = unit.body.iter().filter(|other| {
+                    matches!(other, Stmt::FunctionDef(other) if other.name.id == function.name.id)
+                });
+                let own = unit.bindings.counts.get(name) == Some(&ways.count())
+                    && !unit.bindings.deleted.contains(name);
+                let pure = own && usable(name) && unit.is_pure_function(function, &[]);
                 pure.then(|| whole(name)).into_iter().collect()
             }
             Stmt::ClassDef(class) => {
@@ -223,8 +261,56 @@ impl<'w> World<'w> {
                 }
                 _ => Vec::new(),
             },
+            Stmt::AnnAssign(assign) => match (assign.target.as_ref(), assign.value.as_deref()) {
+                (Expr::Name(name), Some(value))
+                    if free(name.id.as_str())
+                        && !value.is_literal_expr()
+                        && !value.is_name_expr()
+                        && unit.is_pure(value, &[]) =>
+                {
+                    vec![whole(name.id.as_str())]
+                }
+                _ => Vec::new(),
+            },
+            Stmt::Try(_) => {
+                let found = Optional::of(statement);
+                let names = found.filter(|optional| self.can_wait(unit, optional));
+                let names = names.and_then(|optional| unit.own_names(&optional));
+                let names = names
+                    .filter(|names| !names.is_empty() && names.iter().all(|name| usable(name)));
+                let parts = vec![(index, Part::Whole(()))];
+                let candidate = |names| Candidate {
+                    deferral: Deferral { names, parts },
+                    statements: vec![statement],
+                    optional: true,
+                };
+                names.map(candidate).into_iter().collect()
+            }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether nobody notices when an optional import runs.
+    fn can_wait(&self, unit: &Unit<'_>, optional: &Optional<'_>) -> bool {
+        let mut local: Vec<String> = Vec::new();
+        optional.attempt().chain(optional.answers()).all(|statement| {
+            let (aliases, plain) = match statement {
+                Stmt::Import(import) => (&import.names, true),
+                Stmt::ImportFrom(import) => (&import.names, false),
+                Stmt::Assign(assign) => return unit.is_pure(&assign.value, &local),
+                _ => return true,
+            };
+            let quiet = |alias| {
+                let effects = |name: &String| self.effects.get(name).is_none_or(BTreeSet::is_empty);
+                // What is not there does nothing.
+                !self.is_other_than_submodule(unit, statement, alias)
+                    && unit
+                        .targets(statement, alias, self.tree)
+                        .is_none_or(|t| t.iter().all(effects))
+            };
+            local.extend(aliases.iter().map(|alias| bound(alias, plain).to_owned()));
+            aliases.iter().all(quiet)
+        })
     }
 
     fn aliases<'s>(
@@ -252,7 +338,8 @@ impl<'w> World<'w> {
                     names: vec![bound(alias, plain).to_owned()],
                     parts: vec![(index, Part::Alias(at))],
                 },
-                statement: None,
+                statements: Vec::new(),
+                optional: false,
             })
             .collect()
     }
@@ -283,6 +370,20 @@ impl<'w> World<'w> {
         let costs = |name: &String| self.tree.modules[name].kind != Kind::Interpreter;
         targets.iter().any(costs)
             && targets.iter().all(|name| self.effects.get(name).is_none_or(BTreeSet::is_empty))
+    }
+}
+
+/// The modules of which a statement imports everything, at module level or in a `try` there; none for one
+/// that is not known.
+fn star_imports(unit: &Unit<'_>, statement: &Stmt) -> Vec<Option<String>> {
+    match statement {
+        Stmt::ImportFrom(import) if import.names.iter().any(|alias| &alias.name.id == "*") => {
+            vec![unit.base(import)]
+        }
+        Stmt::Try(attempt) => {
+            attempt.body.iter().flat_map(|statement| star_imports(unit, statement)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -328,7 +429,10 @@ fn joined(candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
     for candidate in candidates {
         let same = |other: &&mut Candidate<'_>| other.deferral.names == candidate.deferral.names;
         match joined.iter_mut().find(same) {
-            Some(other) => other.deferral.parts.extend(candidate.deferral.parts),
+            Some(other) => {
+                other.deferral.parts.extend(candidate.deferral.parts);
+                other.statements.extend(candidate.statements);
+            }
             None => joined.push(candidate),
         }
     }

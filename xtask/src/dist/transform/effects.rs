@@ -30,6 +30,15 @@ const HARMLESS: &[&str] = &[
     "_os.register_at_fork",
     "weakref.finalize",
     "logging.captureWarnings",
+    "warnings.warn",
+];
+
+/// Changes that were looked at: (module, owner, why nobody misses them before the module is used).
+const VETTED: &[(&str, &str, &str)] = &[
+    ("fastapi.openapi.models", "fastapi._compat", "rebuilds models of its own"),
+    ("typing_extensions", "typing", "typing takes parameters with defaults, which only it makes"),
+    ("werkzeug.urls", "codecs", "an error handler under a name of its own"),
+    ("werkzeug.urls", "urllib", "links of iOS's installer have a host"),
 ];
 
 /// The last parts of names of harmless calls. `X.register(Own)`: of a class of the module's own there are
@@ -62,7 +71,9 @@ pub fn of_all(units: &[Unit<'_>], tree: &Tree, classes: &Classes<'_>) -> Effects
         let mut reader =
             Reader { unit, tree, classes, owners: none(), read: none(), imports: none() };
         reader.statements(unit.body.iter().copied());
-        reader.owners.retain(|owner| !is_within(owner, unit.name));
+        let is_vetted =
+            |owner: &str| VETTED.iter().any(|(module, of, _)| (*module, *of) == (unit.name, owner));
+        reader.owners.retain(|owner| !is_within(owner, unit.name) && !is_vetted(owner));
         effects.insert(unit.name.to_owned(), reader.owners);
         imports.insert(unit.name, reader.imports);
     }
@@ -124,7 +135,8 @@ impl Reader<'_, '_> {
             }
             Stmt::ClassDef(class) => {
                 for decorator in &class.decorator_list {
-                    if !self.unit.is_pure_class_decorator(decorator) {
+                    if !self.unit.is_pure_class_decorator(decorator) && !self.is_register(decorator)
+                    {
                         self.decorator(decorator);
                     }
                 }
@@ -203,6 +215,16 @@ impl Reader<'_, '_> {
         {
             self.owner_of(&call.func);
         }
+    }
+
+    /// `@Mapping.register`: there are no instances before the class exists.
+    fn is_register(&self, decorator: &ast::Decorator) -> bool {
+        const ABSTRACT: [&str; 4] = ["_collections_abc", "collections.abc", "numbers", "typing"];
+        let Expr::Attribute(method) = &decorator.expression else { return false };
+        let meaning = self.unit.meaning(&method.value);
+        let home = meaning.as_deref().and_then(|meaning| meaning.rsplit_once('.'));
+        method.attr.id.as_str() == "register"
+            && home.is_some_and(|(home, _)| ABSTRACT.contains(&home))
     }
 
     fn is_own(&self, expression: &Expr) -> bool {
@@ -289,6 +311,102 @@ fn is_quiet_function(home: &Unit<'_>, function: &ast::StmtFunctionDef, deep: boo
     let mut reader = Body { home, quiet: true, deep };
     reader.visit_body(&function.body);
     reader.quiet
+}
+
+/// Whether what is called when a class is made (`__init_subclass__`, or a metaclass's methods) looks at the class
+/// and tells nobody of it: it changes nothing else, and gives the class to functions only that are known.
+pub fn is_quiet_hook(home: &Unit<'_>, function: &ast::StmtFunctionDef) -> bool {
+    const LOOKERS: &[&str] = &[
+        "builtins.callable",
+        "builtins.dir",
+        "builtins.getattr",
+        "builtins.hasattr",
+        "builtins.isinstance",
+        "builtins.issubclass",
+        "builtins.len",
+        "builtins.repr",
+        "builtins.set",
+        "builtins.setattr",
+        "builtins.super",
+        "builtins.type",
+        "builtins.vars",
+        "inspect.isabstract",
+        "typing.get_type_hints",
+    ];
+    struct Hook<'h, 's> {
+        home: &'h Unit<'s>,
+        given: Vec<&'h str>,
+        quiet: bool,
+    }
+    /// The name that an expression begins with.
+    fn root(expression: &Expr) -> Option<&str> {
+        match expression {
+            Expr::Attribute(attribute) => root(&attribute.value),
+            Expr::Subscript(subscript) => root(&subscript.value),
+            Expr::Name(name) => Some(name.id.as_str()),
+            _ => None,
+        }
+    }
+    impl<'h> Visitor<'h> for Hook<'h, '_> {
+        fn visit_stmt(&mut self, statement: &'h Stmt) {
+            match statement {
+                // What is made of what it is given may be the class.
+                Stmt::Assign(assign) => {
+                    let names = assign.targets.iter().filter_map(|target| target.as_name_expr());
+                    self.given.extend(names.map(|name| name.id.as_str()));
+                    walk_stmt(self, statement);
+                }
+                // What it gives back, its caller has made.
+                Stmt::Return(result) => {
+                    if let Some(value) =
+                        result.value.as_deref().filter(|value| !value.is_name_expr())
+                    {
+                        self.visit_expr(value);
+                    }
+                }
+                _ => walk_stmt(self, statement),
+            }
+        }
+        fn visit_expr(&mut self, expression: &'h Expr) {
+            let given = |name: Option<&str>| name.is_some_and(|name| self.given.contains(&name));
+            match expression {
+                Expr::Subscript(subscript) if matches!(subscript.ctx, ExprContext::Store) => {
+                    self.quiet &= !given(root(&subscript.value));
+                }
+                Expr::Call(call) => {
+                    let known = self
+                        .home
+                        .meaning(&call.func)
+                        .is_some_and(|meaning| LOOKERS.contains(&meaning.as_str()));
+                    let above = match call.func.as_ref() {
+                        Expr::Attribute(method) => {
+                            if CHANGES.contains(&method.attr.id.as_str()) {
+                                self.quiet &= !given(root(&method.value));
+                            }
+                            // `super().__new__(…)`
+                            method.value.is_call_expr() && method.attr.id.starts_with("__")
+                        }
+                        _ => false,
+                    };
+                    let passed = call.arguments.args.iter();
+                    let passed = passed.chain(call.arguments.keywords.iter().map(|k| &k.value));
+                    let mut passed = passed.map(|value| match value {
+                        Expr::Starred(starred) => root(&starred.value),
+                        value => root(value),
+                    });
+                    self.quiet &= known || above || !passed.any(given);
+                }
+                _ => {}
+            }
+            walk_expr(self, expression);
+        }
+    }
+    let given = function.parameters.iter().map(|p| p.name().id.as_str()).collect();
+    let mut hook = Hook { home, given, quiet: is_quiet_function(home, function, true) };
+    hook.visit_body(&function.body);
+    hook.quiet && function.decorator_list.iter().all(|d| {
+        matches!(&d.expression, Expr::Name(name) if name.id.as_str() == "classmethod" || name.id.as_str() == "staticmethod")
+    })
 }
 
 struct Body<'b, 's> {

@@ -162,10 +162,20 @@ impl Visitor<'_> for Reader {
                     _ => {}
                 }
             }
+            // Another module among modules: `sys.modules["other"]`, `sys.modules[io.__name__]`.
+            Expr::Subscript(subscript)
+                if is_modules(&subscript.value)
+                    && !names_in(&subscript.slice).contains("__name__") =>
+            {
+                return self.visit_expr(&subscript.slice);
+            }
+            Expr::Compare(compare) if compare.comparators.iter().all(is_modules) => {
+                return self.visit_expr(&compare.left);
+            }
             // The module as an object, among modules or with a class of its own.
             Expr::Attribute(attribute)
                 if self.depth == 0
-                    && matches!(attribute.attr.id.as_str(), "modules" | "__dict__") =>
+                    && (is_modules(expression) || attribute.attr.id.as_str() == "__dict__") =>
             {
                 self.found.introspective = true;
             }
@@ -211,10 +221,21 @@ impl Visitor<'_> for Reader {
     }
 }
 
+fn is_modules(expression: &Expr) -> bool {
+    expression.as_attribute_expr().is_some_and(|attribute| attribute.attr.id.as_str() == "modules")
+}
+
 /// The names that a statement reads when it runs: those in bodies of functions it does not.
 pub fn reads(statement: &Stmt, annotations: bool) -> BTreeSet<String> {
     let mut reader = Reads { found: BTreeSet::new(), annotations };
     reader.visit_stmt(statement);
+    reader.found
+}
+
+/// The names that an expression reads when it is evaluated.
+pub fn names_in(expression: &Expr) -> BTreeSet<String> {
+    let mut reader = Reads { found: BTreeSet::new(), annotations: true };
+    reader.visit_expr(expression);
     reader.found
 }
 

@@ -348,7 +348,8 @@ mod tests {
         let values = |values: &[&str]| values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>();
         assert_eq!(percent("%s=%s%%", &values(&["a", "b"])).as_deref(), Some("a=b%"));
         assert_eq!(percent("%%s", &[]).as_deref(), Some("%s"));
-        for (text, some) in [("%s", &[][..]), ("a", &["x"]), ("%d", &["x"]), ("%", &[]), ("%r", &["x"])]
+        for (text, some) in
+            [("%s", &[][..]), ("a", &["x"]), ("%d", &["x"]), ("%", &[]), ("%r", &["x"])]
         {
             assert_eq!(percent(text, &values(some)), None, "{text}");
         }

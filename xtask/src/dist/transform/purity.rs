@@ -3,7 +3,7 @@
 //! An expression is pure when it changes nothing that others see and gives an equal value whenever it
 //! is evaluated after the names it reads are bound. What is known to be so is listed by name.
 
-use ruff_python_ast::{self as ast, Expr};
+use ruff_python_ast::{self as ast, Expr, Stmt};
 
 use super::unit::Unit;
 
@@ -14,6 +14,12 @@ const CALLS: &[&str] = &[
     "_thread._local",
     "_thread.allocate_lock",
     "_weakrefset.WeakSet",
+    "attr.Factory",
+    "attr.attrib",
+    "attr.field",
+    "attr.ib",
+    "attrs.Factory",
+    "attrs.field",
     "builtins.abs",
     "builtins.bool",
     "builtins.bytearray",
@@ -75,17 +81,37 @@ const CALLS: &[&str] = &[
     "itertools.chain",
     "itertools.count",
     "logging.getLogger",
+    "mimetypes.MimeTypes",
     "operator.attrgetter",
     "operator.itemgetter",
     "operator.methodcaller",
+    "os.altsep",
+    "os.curdir",
+    "os.devnull",
     "os.fspath",
+    "os.linesep",
+    "os.name",
     "os.path.dirname",
     "os.path.join",
+    "os.pathsep",
+    "os.sep",
+    "pydantic.ConfigDict",
+    "pydantic.Field",
+    "pydantic.PrivateAttr",
+    "pydantic.config.ConfigDict",
+    "pydantic.fields.Field",
     "re.compile",
     "re.escape",
+    "ssl.SSLContext",
+    "ssl.create_default_context",
     "string.Template",
     "struct.Struct",
     "struct.calcsize",
+    "sys.byteorder",
+    "sys.maxsize",
+    "sys.maxunicode",
+    "sys.platform",
+    "sys.version_info",
     "threading.Lock",
     "threading.RLock",
     "threading.local",
@@ -146,7 +172,17 @@ const DECORATORS: &[&str] = &[
 
 /// Decorators that give a class for a class and tell nobody.
 const CLASS_DECORATORS: &[&str] = &[
+    "attr.attrs",
+    "attr.dataclass",
+    "attr.define",
+    "attr.frozen",
+    "attr.mutable",
+    "attr.s",
+    "attrs.define",
+    "attrs.frozen",
+    "attrs.mutable",
     "dataclasses.dataclass",
+    "enum._simple_enum",
     "enum.unique",
     "functools.total_ordering",
     "typing.final",
@@ -167,8 +203,14 @@ const CONSTANT_MODULES: &[&str] = &[
     "enum",
     "errno",
     "functools",
+    "http",
+    "logging",
+    "math",
     "operator",
+    "re",
+    "signal",
     "socket",
+    "ssl",
     "stat",
     "string",
     "types",
@@ -271,6 +313,8 @@ impl Unit<'_> {
                 let name = name.id.as_str();
                 local.iter().any(|own| own == name) || self.is_stable(name)
             }
+            // A method, not yet called, of a value just made: `re.compile(…).match`.
+            Expr::Attribute(attribute) if attribute.value.is_call_expr() => pure(&attribute.value),
             Expr::Attribute(attribute) => {
                 // `module.Class` and `Class.CONSTANT` are what they are; `settings.DEBUG` may change.
                 let is_class = |text: &str| {
@@ -316,6 +360,7 @@ impl Unit<'_> {
             }),
             Expr::Call(call) => {
                 let listed = match call.func.as_ref() {
+                    Expr::Name(name) if self.makers.contains(name.id.as_str()) => true,
                     Expr::Attribute(method)
                         if method.value.is_string_literal_expr()
                             || method.value.is_bytes_literal_expr() =>
@@ -328,8 +373,159 @@ impl Unit<'_> {
                 };
                 listed && self.are_pure(&call.arguments, local)
             }
+            Expr::ListComp(all) => self.is_pure_loop(&all.generators, &[&all.elt], local),
+            Expr::SetComp(all) => self.is_pure_loop(&all.generators, &[&all.elt], local),
+            Expr::Generator(all) => self.is_pure_loop(&all.generators, &[&all.elt], local),
+            Expr::DictComp(all) => {
+                let parts: Vec<&Expr> =
+                    all.key.iter().chain([&all.value]).map(Box::as_ref).collect();
+                self.is_pure_loop(&all.generators, &parts, local)
+            }
             _ => false,
         }
+    }
+
+    fn is_pure_loop(
+        &self,
+        generators: &[ast::Comprehension],
+        elements: &[&Expr],
+        local: &[String],
+    ) -> bool {
+        let mut local = local.to_vec();
+        let loops = generators.iter().all(|generator| {
+            let pure = self.is_pure(&generator.iter, &local);
+            let names = targets(&generator.target);
+            pure && names.is_some_and(|names| {
+                local.extend(names);
+                generator.ifs.iter().all(|test| self.is_pure(test, &local))
+            })
+        });
+        loops && elements.iter().all(|element| self.is_pure(element, &local))
+    }
+
+    /// Whether calling a function changes nothing but what it makes itself, and gives an equal value every
+    /// time.
+    pub fn is_maker(&self, function: &ast::StmtFunctionDef) -> bool {
+        let parameters = function.parameters.iter().map(|p| p.name().id.to_string());
+        let mut body = Maker { unit: self, local: parameters.collect(), own: Vec::new() };
+        !function.is_async && function.decorator_list.is_empty() && body.are_quiet(&function.body)
+    }
+}
+
+/// Plain names that a target binds.
+fn targets(target: &Expr) -> Option<Vec<String>> {
+    match target {
+        Expr::Name(name) => Some(vec![name.id.to_string()]),
+        Expr::Tuple(tuple) => Some(
+            tuple
+                .elts
+                .iter()
+                .map(targets)
+                .collect::<Option<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect(),
+        ),
+        _ => None,
+    }
+}
+
+/// A function's body, read in order.
+struct Maker<'m, 'u> {
+    unit: &'m Unit<'u>,
+    local: Vec<String>,
+    /// Names of values that were made in here.
+    own: Vec<String>,
+}
+
+impl Maker<'_, '_> {
+    fn are_quiet(&mut self, body: &[Stmt]) -> bool {
+        body.iter().all(|statement| self.is_quiet(statement))
+    }
+
+    fn is_quiet(&mut self, statement: &Stmt) -> bool {
+        match statement {
+            Stmt::Assign(assign) => {
+                self.is_pure(&assign.value)
+                    && assign.targets.iter().all(|target| self.stores(target, &assign.value))
+            }
+            Stmt::AnnAssign(assign) => match &assign.value {
+                Some(value) => self.is_pure(value) && self.stores(&assign.target, value),
+                None => true,
+            },
+            Stmt::AugAssign(assign) => {
+                let known = |name: &ast::ExprName| self.local.iter().any(|own| *own == *name.id);
+                self.is_pure(&assign.value)
+                    && match assign.target.as_ref() {
+                        Expr::Name(name) => known(name),
+                        target => self.is_inside(target),
+                    }
+            }
+            Stmt::Expr(expression) => match expression.value.as_ref() {
+                // A method of what was made in here.
+                Expr::Call(call) => match call.func.as_ref() {
+                    Expr::Attribute(method) if self.is_own(&method.value) => {
+                        let values = call.arguments.keywords.iter().map(|keyword| &keyword.value);
+                        call.arguments.args.iter().chain(values).all(|value| self.is_pure(value))
+                    }
+                    _ => self.is_pure(&expression.value),
+                },
+                value => self.is_pure(value),
+            },
+            Stmt::Return(result) => result.value.as_deref().is_none_or(|value| self.is_pure(value)),
+            Stmt::If(choice) => {
+                self.is_pure(&choice.test)
+                    && self.are_quiet(&choice.body)
+                    && choice.elif_else_clauses.iter().all(|clause| {
+                        clause.test.as_ref().is_none_or(|test| self.is_pure(test))
+                            && self.are_quiet(&clause.body)
+                    })
+            }
+            Stmt::For(each) => {
+                self.is_pure(&each.iter)
+                    && self.stores(&each.target, &each.iter)
+                    && self.are_quiet(&each.body)
+                    && self.are_quiet(&each.orelse)
+            }
+            Stmt::Pass(_) | Stmt::Continue(_) | Stmt::Break(_) => true,
+            _ => false,
+        }
+    }
+
+    fn stores(&mut self, target: &Expr, value: &Expr) -> bool {
+        let Some(names) = targets(target) else { return self.is_inside(target) };
+        // `getLogger` and its like give what others have, too.
+        let new = match value {
+            Expr::Call(call) => !self
+                .unit
+                .meaning(&call.func)
+                .is_some_and(|meaning| matches!(meaning.as_str(), "logging.getLogger")),
+            value => matches!(value, Expr::List(_) | Expr::Dict(_) | Expr::Set(_)),
+        };
+        if new && target.is_name_expr() {
+            self.own.extend(names.iter().cloned());
+        }
+        self.local.extend(names);
+        true
+    }
+
+    /// Whether it is an attribute or an element of what was made in here.
+    fn is_inside(&self, target: &Expr) -> bool {
+        match target {
+            Expr::Attribute(attribute) => self.is_own(&attribute.value),
+            Expr::Subscript(subscript) => {
+                self.is_own(&subscript.value) && self.is_pure(&subscript.slice)
+            }
+            _ => false,
+        }
+    }
+
+    fn is_own(&self, expression: &Expr) -> bool {
+        matches!(expression, Expr::Name(name) if self.own.iter().any(|own| *own == *name.id))
+    }
+
+    fn is_pure(&self, expression: &Expr) -> bool {
+        self.unit.is_pure(expression, &self.local)
     }
 }
 

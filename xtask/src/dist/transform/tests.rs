@@ -56,7 +56,13 @@ fn order_is_kept_where_it_shows() {
     assert_eq!(main("def f():\n    global re\n    re = 1\nimport re\n"), "f");
     assert_eq!(main("def open(path): pass\n"), "", "it hides a builtin");
     assert_eq!(main("import re\nnames = dir()\n"), "", "it looks at its own names");
-    assert_eq!(main("try:\n    import re\nexcept ImportError:\n    re = None\n"), "");
+    assert_eq!(main("try:\n    import re\nexcept ImportError:\n    re = None\n"), "re");
+    assert_eq!(
+        main("try:\n    import re\nexcept ImportError:\n    re = f()\n"),
+        "",
+        "it may do anything"
+    );
+    assert_eq!(main("try:\n    import re\nexcept OSError:\n    re = None\n"), "", "another answer");
     assert_eq!(main("import no_such_module\n"), "", "the error belongs there");
 }
 
@@ -120,8 +126,26 @@ fn a_change_below_a_package_is_the_package_s_own() {
 #[test]
 fn classes_whose_creation_is_told_are_created_at_once() {
     assert_eq!(main("from enum import Enum\nclass E(Enum):\n    A = 1\n"), "Enum E");
-    assert_eq!(main("class M(type): pass\nclass C(metaclass=M): pass\n"), "");
-    assert_eq!(main("class B:\n    def __init_subclass__(cls): pass\nclass C(B): pass\n"), "");
+    let hooked = |body: &str| {
+        let hook = format!("class B:\n    def __init_subclass__(cls): {body}\nclass C(B): pass\n");
+        main(&format!("known = []\n{hook}"))
+    };
+    assert_eq!(hooked("pass"), "known B C");
+    assert_eq!(hooked("cls.size = len(dir(cls))"), "known B C");
+    for told in ["known.append(cls)", "cls.known.append(cls)", "cls.known[0] = cls", "tell(cls)"] {
+        assert_eq!(hooked(told), "known", "{told}");
+    }
+    let made = |body: &str| {
+        let meta = format!(
+            "class M(type):\n    def __new__(m, *a):\n        c = super().__new__(m, *a)\n        {body}\n"
+        );
+        main(&format!("known = []\n{meta}        return c\nclass C(metaclass=M): pass\n"))
+    };
+    assert_eq!(made("c.made = 1"), "known M C");
+    for told in ["known.append(c)", "tell(c)", "m.known[0] = c"] {
+        assert_eq!(made(told), "known", "{told}");
+    }
+    assert_eq!(main("class M(type): pass\nM.__new__ = f\nclass C(metaclass=M): pass\n"), "");
     assert_eq!(main("class C:\n    print('made')\n"), "");
     assert_eq!(main("class C: pass\ndef f(): return C.__subclasses__()\n"), "f");
 }

@@ -67,6 +67,8 @@ pub struct Unit<'s> {
     pub annotations: bool,
     /// Names that one statement binds, to what never changes: imports, functions, classes, constants.
     pub stable: BTreeSet<String>,
+    /// Functions at module level that only make what they give.
+    pub makers: BTreeSet<String>,
     /// What makes `__all__`, if that can be told.
     pub all: Option<All<'s>>,
 }
@@ -85,47 +87,61 @@ impl<'s> Unit<'s> {
             bindings,
             imports: BTreeMap::new(),
             stable: BTreeSet::new(),
+            makers: BTreeSet::new(),
             annotations: dialect.version.is_none_or(|version| version < (3, 14)),
             all: all(&body),
             body,
         };
-        let mut imports = BTreeMap::new();
-        for statement in &unit.body {
-            match statement {
-                Stmt::Import(import) => {
-                    for alias in &import.names {
-                        let full = alias.name.id.as_str();
-                        let top = full.split('.').next().unwrap_or("");
-                        let means = if alias.asname.is_some() { full } else { top };
-                        imports.insert(bound(alias, true).to_owned(), means.to_owned());
-                    }
+        for statement in unit.body.clone() {
+            unit.read_imports(statement);
+            if let Some(optional) = Optional::of(statement) {
+                optional.attempt().for_each(|statement| unit.read_imports(statement));
+                // What is bound to something else instead means two things.
+                for name in optional.otherwise() {
+                    unit.imports.remove(name);
                 }
-                Stmt::ImportFrom(import) => {
-                    let Some(base) = unit.base(import) else { continue };
-                    if base == "__future__" {
-                        let future = |alias: &ast::Alias| alias.name.id.as_str() == "annotations";
-                        unit.annotations &= !import.names.iter().any(future);
-                    }
-                    for alias in &import.names {
-                        let means = format!("{base}.{}", alias.name.id);
-                        imports.insert(bound(alias, false).to_owned(), means);
-                    }
-                }
-                _ => {}
             }
         }
         // One that is also made elsewhere, in a branch or a function, is not known.
         let made = |all: &All<'_>| unit.bindings.counts.get("__all__") == Some(&all.parts.len());
         unit.all = unit.all.take_if(|all| made(all));
-        unit.imports = imports;
         unit.stabilise();
         unit
+    }
+
+    /// Notes what the names of an import statement mean.
+    fn read_imports(&mut self, statement: &Stmt) {
+        match statement {
+            Stmt::Import(import) => {
+                for alias in &import.names {
+                    let full = alias.name.id.as_str();
+                    let top = full.split('.').next().unwrap_or("");
+                    let means = if alias.asname.is_some() { full } else { top };
+                    self.imports.insert(bound(alias, true).to_owned(), means.to_owned());
+                }
+            }
+            Stmt::ImportFrom(import) => {
+                let Some(base) = self.base(import) else { return };
+                if base == "__future__" {
+                    let future = |alias: &ast::Alias| alias.name.id.as_str() == "annotations";
+                    self.annotations &= !import.names.iter().any(future);
+                }
+                for alias in &import.names {
+                    let means = format!("{base}.{}", alias.name.id);
+                    self.imports.insert(bound(alias, false).to_owned(), means);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn stabilise(&mut self) {
         let imported = self.imports.keys().filter(|name| self.is_import_only(name)).cloned();
         self.stable = imported.collect();
-        for statement in &self.body {
+        for statement in self.body.clone() {
+            if let Some(optional) = Optional::of(statement) {
+                self.stable.extend(self.own_names(&optional).into_iter().flatten());
+            }
             let name = match statement {
                 Stmt::FunctionDef(function) => function.name.id.as_str(),
                 Stmt::ClassDef(class) => class.name.id.as_str(),
@@ -137,6 +153,11 @@ impl<'s> Unit<'s> {
             };
             if self.bindings.once(name) {
                 self.stable.insert(name.to_owned());
+                if let Stmt::FunctionDef(function) = statement
+                    && self.is_maker(function)
+                {
+                    self.makers.insert(name.to_owned());
+                }
             }
         }
     }
@@ -148,6 +169,17 @@ impl<'s> Unit<'s> {
         let count = plain.filter(|a| a.asname.is_none() && bound(a, true) == name).count();
         let all = self.bindings.counts.get(name).copied();
         (self.bindings.once(name) || all == Some(count)) && !self.bindings.deleted.contains(name)
+    }
+
+    /// The names that an optional import binds, if nothing else binds or deletes them.
+    pub fn own_names(&self, optional: &Optional<'_>) -> Option<Vec<String>> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        optional.names().for_each(|name| *counts.entry(name).or_default() += 1);
+        let own = |(name, count): (&&str, &usize)| {
+            self.bindings.counts.get(*name) == Some(count) && !self.bindings.deleted.contains(*name)
+        };
+        let all_own = counts.iter().all(own);
+        all_own.then(|| counts.into_keys().map(str::to_owned).collect())
     }
 
     /// Whether a pure value is one that nobody can change.
@@ -240,6 +272,78 @@ impl<'s> Unit<'s> {
             }
             _ => None,
         }
+    }
+}
+
+/// `try: import a` with an answer to its absence: statements that bind names and nothing else.
+pub struct Optional<'s>(&'s ast::StmtTry);
+
+impl<'s> Optional<'s> {
+    /// None for any other statement. Whether values are pure is not asked here.
+    pub fn of(statement: &'s Stmt) -> Option<Optional<'s>> {
+        const ABSENCE: [&str; 3] = ["AttributeError", "ImportError", "ModuleNotFoundError"];
+        let Stmt::Try(attempt) = statement else { return None };
+        let is_absence =
+            |kind: &Expr| matches!(kind, Expr::Name(name) if ABSENCE.contains(&name.id.as_str()));
+        let handled = attempt.handlers.iter().all(|handler| {
+            let ast::ExceptHandler::ExceptHandler(handler) = handler;
+            handler.name.is_none()
+                && handler.type_.as_deref().is_some_and(|kind| match kind {
+                    Expr::Tuple(kinds) => kinds.elts.iter().all(is_absence),
+                    kind => is_absence(kind),
+                })
+        });
+        let optional = Optional(attempt);
+        let binds = |statement: &'s Stmt| match statement {
+            Stmt::Import(_) | Stmt::Pass(_) => true,
+            Stmt::ImportFrom(import) => import.names.iter().all(|alias| &alias.name.id != "*"),
+            Stmt::Assign(assign) => matches!(assign.targets.as_slice(), [Expr::Name(_)]),
+            _ => false,
+        };
+        let imports = attempt.body.iter().any(|s| s.is_import_stmt() || s.is_import_from_stmt());
+        (!attempt.is_star
+            && attempt.finalbody.is_empty()
+            && !attempt.handlers.is_empty()
+            && handled
+            && imports
+            && optional.attempt().chain(optional.answers()).all(binds))
+        .then_some(optional)
+    }
+
+    /// What is tried.
+    pub fn attempt(&self) -> impl Iterator<Item = &'s Stmt> + use<'s> {
+        self.0.body.iter().chain(&self.0.orelse)
+    }
+
+    /// What is done without it.
+    pub fn answers(&self) -> impl Iterator<Item = &'s Stmt> + use<'s> {
+        self.0.handlers.iter().flat_map(|ast::ExceptHandler::ExceptHandler(handler)| &handler.body)
+    }
+
+    /// Names that are bound, one for each place.
+    fn names(&self) -> impl Iterator<Item = &'s str> + use<'s> {
+        self.attempt().chain(self.answers()).flat_map(names)
+    }
+
+    /// Names that the answer binds to more than a constant.
+    fn otherwise(&self) -> impl Iterator<Item = &'s str> + use<'s> {
+        let constant = |statement: &&Stmt| {
+            statement.as_assign_stmt().is_some_and(|assign| assign.value.is_literal_expr())
+        };
+        self.answers().filter(move |statement| !constant(statement)).flat_map(names)
+    }
+}
+
+/// What an import or a simple assignment binds.
+fn names(statement: &Stmt) -> Vec<&str> {
+    match statement {
+        Stmt::Import(import) => import.names.iter().map(|alias| bound(alias, true)).collect(),
+        Stmt::ImportFrom(import) => import.names.iter().map(|alias| bound(alias, false)).collect(),
+        Stmt::Assign(assign) => match assign.targets.as_slice() {
+            [Expr::Name(name)] => vec![name.id.as_str()],
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
     }
 }
 
