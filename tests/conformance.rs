@@ -45,47 +45,19 @@ const LIMIT: Duration = Duration::from_secs(300);
 #[test]
 fn tests_of_cpython_end_as_on_stock_python() {
     let python = Python::find();
-    let project = ROOT.join("tests/conformance");
-    let out = support::scratch().join("images").join(format!("conformance-{}", python.full));
-    let dist = support::dist(&project, &out).arg("--python").arg(&python.prefix).run();
-    let image = Image::of(&dist.success());
-    let (stock, cache) = (python.stock(), python.cache());
-    let sides = Sides { launcher: image.launcher, stock, cache, rows: rows(&python.version) };
-
+    let launchers = Kind::ALL.map(|kind| Launcher::build(kind, &python));
     let modules = modules();
+    let sides = Sides { launchers, stock: python.stock(), cache: python.cache() };
     let results = sides.compare_all(&modules);
-    let rows = &sides.rows;
-    let tests: usize = results.values().map(|(stock, _)| stock.len()).sum();
-    let differ: Vec<&Difference> = results.values().flat_map(|(_, differ)| differ).collect();
-    println!(
-        "Python {}: {} modules, {tests} tests, {} of them not as on stock Python",
-        python.full,
-        modules.len(),
-        differ.len()
-    );
-    let kinds = results.iter().map(|(name, (stock, _))| (name, stock.get(name)));
-    for (name, _) in kinds.filter(|(_, kind)| kind.is_some_and(|kind| kind.kind == "missing")) {
+
+    let missing = |stock: &Outcomes, name: &str| {
+        stock.get(name).is_some_and(|outcome| outcome.kind == "missing")
+    };
+    for (name, _) in results.iter().filter(|(name, found)| missing(&found.stock, name)) {
         println!("{name} is not there");
     }
-    let mut wrong = Vec::new();
-    for difference in &differ {
-        if !sides.expects(difference) {
-            wrong.push(difference.to_string());
-        }
-    }
-    for row in rows.iter().filter(|row| !row.sometimes) {
-        let ran: Vec<&String> = results
-            .values()
-            .flat_map(|(stock, _)| stock)
-            .filter(|(test, stock)| fits(&row.pattern, test) && stock.kind != "skip")
-            .map(|(test, _)| test)
-            .collect();
-        let is_different = differ.iter().any(|difference| fits(&row.pattern, &difference.test));
-        if !ran.is_empty() && !is_different {
-            let text = format!("conformance.md: {} is as on stock Python now", row.pattern);
-            wrong.push(text);
-        }
-    }
+    let wrong: Vec<String> =
+        sides.launchers.iter().flat_map(|launcher| launcher.surprises(&python, &results)).collect();
     assert!(wrong.is_empty(), "{} surprises:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -172,59 +144,178 @@ impl Python {
 struct Module {
     name: String,
     without: Vec<String>,
+    /// The launchers in which it runs.
+    kinds: &'static [Kind],
 }
 
 /// The modules to run: `PYRMWARE_CONFORMANCE` is `all`, or names them; else the short list.
 fn modules() -> Vec<Module> {
-    let list = |name: &str| {
+    let list = |name: &str, kinds: &'static [Kind]| {
         let text = fs::read_to_string(ROOT.join("tests/conformance").join(name)).expect("a list");
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         let modules = lines.map(|line| {
             let mut words = line.split_whitespace().map(str::to_owned);
-            Module { name: words.next().expect("a name"), without: words.collect() }
+            Module { name: words.next().expect("a name"), without: words.collect(), kinds }
         });
         modules.collect::<Vec<Module>>()
     };
-    let all = || [list("short.txt"), list("long.txt")].concat();
+    let short = || list("short.txt", &Kind::ALL);
+    let all = || [short(), list("long.txt", &[Kind::Plain])].concat();
     match std::env::var("PYRMWARE_CONFORMANCE") {
         Ok(word) if word == "all" => all(),
         Ok(names) => {
             let known = |name: &str| all().into_iter().find(|module| module.name == name);
-            let other = |name: &str| Module { name: name.to_owned(), without: Vec::new() };
+            let other = |name: &str| Module {
+                name: name.to_owned(),
+                without: Vec::new(),
+                kinds: &[Kind::Plain],
+            };
             names.split(',').map(|name| known(name).unwrap_or_else(|| other(name))).collect()
         }
-        Err(_) => list("short.txt"),
+        Err(_) => short(),
     }
 }
 
-struct Sides {
-    launcher: PathBuf,
-    stock: Vec<PathBuf>,
-    cache: PathBuf,
+/// What is done to the modules of a launcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Nothing.
+    Plain,
+    /// What `dist` does unless it is told otherwise.
+    Optimized,
+}
+
+impl Kind {
+    const ALL: [Kind; 2] = [Kind::Plain, Kind::Optimized];
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Plain => "plain",
+            Kind::Optimized => "optimized",
+        }
+    }
+}
+
+struct Launcher {
+    kind: Kind,
+    program: PathBuf,
     rows: Vec<Row>,
 }
 
-impl Sides {
+impl Launcher {
+    fn build(kind: Kind, python: &Python) -> Launcher {
+        let plain = ROOT.join("tests/conformance");
+        let copy = tempfile::tempdir().expect("a folder");
+        let project = match kind {
+            Kind::Plain => &plain,
+            Kind::Optimized => {
+                without_choices(&plain, copy.path());
+                copy.path()
+            }
+        };
+        let out = support::scratch().join("images");
+        let out = out.join(format!("conformance-{}-{}", kind.name(), python.full));
+        let dist = support::dist(project, &out).arg("--python").arg(&python.prefix).run();
+        let mut rows = rows(&python.version);
+        rows.retain(|row| kind == Kind::Optimized || !row.optimized);
+        Launcher { kind, program: Image::of(&dist.success()).launcher, rows }
+    }
+
     /// Whether conformance.md lists it.
     fn expects(&self, difference: &Difference) -> bool {
         self.rows.iter().any(|row| fits(&row.pattern, &difference.test))
     }
 
-    /// For every module what stock Python said, and what differs; as many at a time as keep the cores
-    /// busy, for half of the time of these tests is waiting.
-    fn compare_all(&self, modules: &[Module]) -> BTreeMap<String, (Outcomes, Vec<Difference>)> {
+    /// Differences without a row, and rows without a difference.
+    fn surprises(&self, python: &Python, results: &BTreeMap<String, Found>) -> Vec<String> {
+        let results: Vec<(&Outcomes, &[Difference])> = results
+            .values()
+            .filter_map(|found| Some((&found.stock, found.differences(self.kind)?)))
+            .collect();
+        let tests: usize = results.iter().map(|(stock, _)| stock.len()).sum();
+        let differ: Vec<&Difference> = results.iter().flat_map(|(_, differ)| *differ).collect();
+        println!(
+            "Python {}, {}: {} modules, {tests} tests, {} of them not as on stock Python",
+            python.full,
+            self.kind.name(),
+            results.len(),
+            differ.len()
+        );
+        let mut wrong: Vec<String> = differ
+            .iter()
+            .filter(|difference| !self.expects(difference))
+            .map(|difference| format!("{}: {difference}", self.kind.name()))
+            .collect();
+        for row in self.rows.iter().filter(|row| !row.sometimes) {
+            let ran = results
+                .iter()
+                .flat_map(|(stock, _)| *stock)
+                .any(|(test, stock)| fits(&row.pattern, test) && stock.kind != "skip");
+            let is_different = differ.iter().any(|difference| fits(&row.pattern, &difference.test));
+            if ran && !is_different {
+                wrong.push(format!(
+                    "{}: conformance.md: {} is as on stock Python now",
+                    self.kind.name(),
+                    row.pattern
+                ));
+            }
+        }
+        wrong
+    }
+}
+
+/// Copies the project without its choices of what is done to modules.
+fn without_choices(project: &Path, to: &Path) {
+    let package = "conformance";
+    fs::create_dir(to.join(package)).expect("a folder is made");
+    for file in project.join(package).read_dir().expect("the package is there") {
+        let file = file.expect("it can be read").path();
+        if file.is_file() {
+            let name = file.file_name().expect("a name");
+            fs::copy(&file, to.join(package).join(name)).expect("it is copied");
+        }
+    }
+    let text = fs::read_to_string(project.join("pyproject.toml")).expect("a project");
+    let (before, choices) = text.split_once("[tool.pyrmware.optimize]\n").expect("choices");
+    let (_, after) = choices.split_once("\n[").expect("another table");
+    fs::write(to.join("pyproject.toml"), format!("{before}[{after}")).expect("it is written");
+}
+
+/// What came of a module.
+struct Found {
+    stock: Outcomes,
+    differ: Vec<(Kind, Vec<Difference>)>,
+}
+
+impl Found {
+    /// None: it does not run in this launcher.
+    fn differences(&self, kind: Kind) -> Option<&[Difference]> {
+        let found = self.differ.iter().find(|(other, _)| *other == kind);
+        found.map(|(_, differ)| differ.as_slice())
+    }
+}
+
+struct Sides {
+    launchers: [Launcher; 2],
+    stock: Vec<PathBuf>,
+    cache: PathBuf,
+}
+
+impl Sides {
+    /// As many modules at a time as keep the cores busy, for half of the time of these tests is waiting.
+    fn compare_all(&self, modules: &[Module]) -> BTreeMap<String, Found> {
         let queue = Mutex::new(modules.iter());
         let results = Mutex::new(BTreeMap::new());
         let next = || queue.lock().expect("no thread panics with it").next();
         let work = || {
             while let Some(module) = next() {
                 let started = Instant::now();
-                let result = self.compare(module);
+                let found = self.compare(module);
                 println!("{:>4} s {}", started.elapsed().as_secs(), module.name);
                 results
                     .lock()
                     .expect("no thread panics with it")
-                    .insert(module.name.clone(), result);
+                    .insert(module.name.clone(), found);
             }
         };
         std::thread::scope(|scope| {
@@ -235,39 +326,52 @@ impl Sides {
         results.into_inner().expect("no thread panicked")
     }
 
-    /// A surprise counts that is seen twice: some tests measure time, on a machine that is busy.
-    fn compare(&self, module: &Module) -> (Outcomes, Vec<Difference>) {
+    fn compare(&self, module: &Module) -> Found {
         let stock = self.stock(module, true);
-        let mut first = differences(&stock, &self.launcher(module));
-        if !first.iter().all(|difference| self.expects(difference)) {
-            let second = differences(&self.stock(module, false), &self.launcher(module));
-            let again: BTreeSet<&String> =
-                second.iter().map(|difference| &difference.test).collect();
-            first.retain(|difference| self.expects(difference) || again.contains(&difference.test));
-        }
-        (stock, first)
+        let launchers = self.launchers.iter().filter(|it| module.kinds.contains(&it.kind));
+        let differ = launchers.map(|it| (it.kind, self.differences(it, module, &stock))).collect();
+        Found { stock, differ }
     }
 
-    fn launcher(&self, module: &Module) -> Outcomes {
-        let folder = tempfile::tempdir().expect("a folder");
-        let results = folder.path().join("results");
-        run(std::slice::from_ref(&self.launcher), module, &results, folder.path());
-        read(&results)
+    /// A surprise counts that is seen twice: some tests measure time, on a machine that is busy.
+    fn differences(
+        &self,
+        launcher: &Launcher,
+        module: &Module,
+        stock: &Outcomes,
+    ) -> Vec<Difference> {
+        let program = std::slice::from_ref(&launcher.program);
+        let mut first = differences(stock, &outcomes(program, module));
+        if !first.iter().all(|difference| launcher.expects(difference)) {
+            let second = differences(&self.stock(module, false), &outcomes(program, module));
+            let again: BTreeSet<&String> =
+                second.iter().map(|difference| &difference.test).collect();
+            first.retain(|found| launcher.expects(found) || again.contains(&found.test));
+        }
+        first
     }
 
     fn stock(&self, module: &Module, cached: bool) -> Outcomes {
-        let kept = self
-            .cache
-            .join([std::slice::from_ref(&module.name), &module.without[..]].concat().join(","));
-        if !cached || !kept.is_file() {
-            fs::create_dir_all(&self.cache).expect("a folder is made");
-            let folder = tempfile::tempdir_in(&self.cache).expect("a folder");
-            let results = folder.path().join("results");
-            run(&self.stock, module, &results, folder.path());
-            fs::rename(&results, &kept).expect("the results are kept");
+        let name = [std::slice::from_ref(&module.name), &module.without[..]].concat().join(",");
+        let kept = self.cache.join(name);
+        if cached && kept.is_file() {
+            return read(&kept);
         }
+        fs::create_dir_all(&self.cache).expect("a folder is made");
+        let folder = tempfile::tempdir_in(&self.cache).expect("a folder");
+        let results = folder.path().join("results");
+        run(&self.stock, module, &results, folder.path());
+        fs::rename(&results, &kept).expect("the results are kept");
         read(&kept)
     }
+}
+
+/// What the tests of a module say in a folder of their own.
+fn outcomes(program: &[PathBuf], module: &Module) -> Outcomes {
+    let folder = tempfile::tempdir().expect("a folder");
+    let results = folder.path().join("results");
+    run(program, module, &results, folder.path());
+    read(&results)
 }
 
 /// Runs one module in an empty folder; how the process ended is added to its results.
@@ -362,6 +466,8 @@ struct Row {
     versions: Vec<String>,
     /// It may also end as on stock Python.
     sometimes: bool,
+    /// It does so in a plain launcher.
+    optimized: bool,
 }
 
 impl Row {
@@ -370,13 +476,17 @@ impl Row {
         let pattern = cells.next()?.strip_suffix('`').expect("a pattern in backticks").to_owned();
         let mut versions: Vec<String> =
             cells.next().expect("a column of versions").split(", ").map(str::to_owned).collect();
-        let sometimes = versions.iter().any(|word| word == "sometimes");
-        versions.retain(|word| word != "sometimes");
+        let mut marked = |mark: &str| {
+            let before = versions.len();
+            versions.retain(|word| word != mark);
+            versions.len() < before
+        };
+        let (sometimes, optimized) = (marked("sometimes"), marked("optimized"));
         let known = |word: &String| word == "all" || word.starts_with("3.");
         assert!(versions.iter().all(known) && !versions.is_empty(), "versions of {pattern}");
         let cause = cells.next().and_then(|cause| cause.strip_suffix(" |"));
         assert!(cause.is_some_and(|cause| cause.len() > 8), "{pattern} has a cause");
-        Some(Row { pattern, versions, sometimes })
+        Some(Row { pattern, versions, sometimes, optimized })
     }
 }
 
