@@ -211,7 +211,11 @@ fn known(name: &Obj) -> Py<Module<'static>> {
 fn get_code(args: &[Obj]) -> Py {
     let module = known(first(args)?)?;
     match module.kind {
-        Kind::Bytecode => code(module.filename, &origin(&module)?),
+        Kind::Bytecode => {
+            #[cfg(wrapped_libpython)]
+            super::lazy::hand_out(module.filename);
+            code(module.filename, &origin(&module)?)
+        }
         _ => Ok(Obj::none()),
     }
 }

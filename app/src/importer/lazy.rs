@@ -20,15 +20,16 @@ mod ending;
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int, c_void};
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3_ffi as ffi;
 use pyrmware_payload::{Binding, Kind, LazyTable, WRITES_ONLY};
 
 use self::ending::Awake;
-use super::{intact, source};
+use super::{below_root, intact, source};
 use crate::object::{Obj, Py, Raised, builtin, import};
 
 /// The global that names the module's path: `package/module.py`.
@@ -63,6 +64,9 @@ impl State {
         found.map(|entry| entry.1)
     }
 }
+
+/// The files of modules whose code was handed out: who runs it, and where, is not known (`runpy`).
+static HANDED_OUT: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
 
 fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -298,9 +302,7 @@ fn bind(globals: &Obj, binding: &Binding<'static>) -> Py<Outcome> {
         }
         state.running_code(dict, entry.2)
     };
-    if let Some(body) = runs
-        && reached(body)?.is_some_and(|line| binding.line > line)
-    {
+    if reached(globals, runs, binding.code)?.is_some_and(|line| binding.line > line) {
         return Ok(Outcome::Unknown);
     }
     let code = super::finder::unmarshal(binding.code, &place(globals)?)?;
@@ -337,28 +339,53 @@ fn place(globals: &Obj) -> Py {
         .or_else(|Raised| Obj::str(&source().root))
 }
 
-/// The line that a module's own code has reached in this thread.
-fn reached(body: usize) -> Py<Option<u32>> {
-    // SAFETY: gives the running frame, borrowed, or null.
-    let frame = unsafe { ffi::PyEval_GetFrame() };
-    if frame.is_null() {
-        return Ok(None);
+/// The code of a module's file is handed out.
+pub fn hand_out(filename: &str) {
+    let Some(file) = source().payload.file(&format!("{filename}c")) else { return };
+    let bytes = intact(file.bytes()).as_ptr_range();
+    let range = bytes.start as usize..bytes.end as usize;
+    let mut all = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !all.contains(&range) {
+        all.push(range);
     }
-    // SAFETY: a live frame.
-    let mut frame = unsafe { Obj::borrowed(frame.cast())? };
-    let none = Obj::none();
-    while !frame.is(&none) {
-        if frame.attr("f_code")?.as_ptr() as usize == body {
-            let line = frame.attr("f_lineno")?;
-            // SAFETY: a live object; `None` (no line) gives an error, which is cleared.
-            let line = unsafe {
-                let number = ffi::PyLong_AsLongLong(line.as_ptr());
-                ffi::PyErr_Clear();
-                number
-            };
-            return Ok(u32::try_from(line).ok());
+}
+
+/// The line that a module's own code has reached in this thread; none: it does not run. `body`: its code,
+/// if that is known to run; `part`: what of its file is asked for.
+fn reached(globals: &Obj, body: Option<usize>, part: &'static [u8]) -> Py<Option<u32>> {
+    let Some(body) = body else {
+        let all = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.iter().any(|range| range.contains(&(part.as_ptr() as usize))) {
+            return Ok(None);
         }
-        frame = frame.attr("f_back")?;
+        drop(all);
+        return line_of(|frame, code| is_module_code(globals, frame, code));
+    };
+    line_of(|_, code| Ok(code.as_ptr() as usize == body))
+}
+
+/// Whether a frame runs a module's code in its dictionary.
+fn is_module_code(globals: &Obj, frame: &Obj, code: &Obj) -> Py<bool> {
+    // What is put off runs with locals of its own. Those of functions are not touched: asking makes them.
+    if !frame.attr("f_globals")?.is(globals) || code.attr("co_name")?.plain() != Some("<module>") {
+        return Ok(false);
+    }
+    let filename = code.attr("co_filename")?;
+    Ok(below_root(&filename).is_some() && frame.attr("f_locals")?.is(globals))
+}
+
+/// The line at which the innermost frame is of which this holds.
+fn line_of(mut holds: impl FnMut(&Obj, &Obj) -> Py<bool>) -> Py<Option<u32>> {
+    let mut next = crate::object::frame();
+    while let Some(frame) = next {
+        if holds(&frame, &frame.attr("f_code")?)? {
+            let line = frame.attr("f_lineno")?;
+            // `None`: no line.
+            let line = line.to_int().map_err(Raised::forget).ok();
+            return Ok(line.and_then(|line| u32::try_from(line).ok()));
+        }
+        let back = frame.attr("f_back")?;
+        next = (!back.is(&Obj::none())).then_some(back);
     }
     Ok(None)
 }
@@ -372,8 +399,10 @@ fn bind_all(globals: &Obj) -> Py<()> {
         return Ok(());
     }
     let body = state().running_code(dict, thread);
-    let line = body.map(reached).transpose()?.flatten().unwrap_or(u32::MAX);
-    let mut bindings: Vec<Binding<'static>> = table.iter().filter(|b| b.line <= line).collect();
+    let Some(first) = table.iter().next() else { return Ok(()) };
+    let line = reached(globals, body, first.code)?;
+    let is_there = |binding: &Binding<'_>| line.is_none_or(|line| binding.line <= line);
+    let mut bindings: Vec<Binding<'static>> = table.iter().filter(is_there).collect();
     bindings.sort_by_key(|binding| binding.line);
     for binding in bindings {
         let name = Obj::str(binding.name)?;
@@ -384,7 +413,7 @@ fn bind_all(globals: &Obj) -> Py<()> {
             _ => return Err(Raised),
         }
     }
-    if body.is_none() {
+    if body.is_none() && line.is_none() {
         // Nothing is lazy any more: what is deleted from now on stays away.
         // SAFETY: a dictionary and a str; that it has the marker was seen above.
         unsafe { ffi::PyDict_DelItem(globals.as_ptr(), MARKER_NAME.load(Ordering::Acquire)) };

@@ -114,6 +114,8 @@ fn place_frozen(_: &Obj) -> Py<()> {
 pub fn script(path: &Obj) -> Py<Option<(Obj, Obj)>> {
     match below_root(path) {
         Some(filename) if source().payload.file(&format!("{filename}c")).is_some() => {
+            #[cfg(wrapped_libpython)]
+            lazy::hand_out(filename);
             Ok(Some((finder::code(filename, path)?, path.clone())))
         }
         _ => Ok(None),

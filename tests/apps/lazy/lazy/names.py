@@ -4,6 +4,7 @@ import copy
 import importlib
 import inspect
 import pickle
+import runpy
 import sys
 import types
 import typing
@@ -72,6 +73,7 @@ def run():
     yield "package", public(vars(lazy.shapes))
     yield "counted on", counted_on()
     yield "own kind", own_kind()
+    yield "alone", runpy.run_module("lazy.alone")["SO_FAR"]
     yield (
         "import",
         importlib.import_module("lazy.shapes.circle").NAME,
