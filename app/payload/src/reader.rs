@@ -122,12 +122,35 @@ impl<'a> File<'a> {
         self.bytes.is_empty()
     }
 
+    /// The content as it is, for its place in the payload; see [`File::bytes`].
+    pub fn unchecked(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Gives the content in pieces of at most this length, and checks it at the end: pages that were passed
+    /// on may be given back at once.
+    ///
+    /// # Errors
+    /// [`Fault::Damaged`] when the checksum is wrong; all pieces have been passed on then.
+    pub fn pieces(&self, length: usize, mut pass: impl FnMut(&'a [u8])) -> Result<(), Fault> {
+        let mut hash = crc32fast::Hasher::new();
+        for piece in self.bytes.chunks(length) {
+            hash.update(piece);
+            pass(piece);
+        }
+        self.checked(hash.finalize()).map(drop)
+    }
+
     /// The content, checked.
     ///
     /// # Errors
     /// [`Fault::Damaged`] when the checksum is wrong.
     pub fn bytes(&self) -> Result<&'a [u8], Fault> {
-        if crc32fast::hash(self.bytes) == self.crc {
+        self.checked(crc32fast::hash(self.bytes))
+    }
+
+    fn checked(&self, crc: u32) -> Result<&'a [u8], Fault> {
+        if crc == self.crc {
             Ok(self.bytes)
         } else {
             Err(Fault::Damaged { path: self.path.to_owned() })
@@ -143,6 +166,11 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 impl<'a> Payload<'a> {
+    /// The payload as a whole.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Opens a payload; only its manifest is read.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! Extension modules out of the payload: through memory files, or beside the launcher.
 //!
-//! A memory file costs its size in memory that cannot be reclaimed, but needs no writable folder and
-//! no file beside the launcher. Libraries that a wheel brings are loaded first, in the order that the
+//! A memory file needs no writable folder and no file beside the launcher; once the module is loaded it is
+//! freed again but for what is written to ([`release`]). Libraries that a wheel brings are loaded first, in the order that the
 //! pipeline computed: the dynamic linker then finds them by their SONAME.
+
+pub mod release;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -54,7 +56,7 @@ fn extension_at(filename: &str) -> Option<Module<'static>> {
 
 /// `create_module` for an extension module.
 pub fn create(spec: &Obj, module: &Module<'_>) -> Py {
-    let (path, _memory) = match (module.sidecar, module.file) {
+    let (path, memory) = match (module.sidecar, module.file) {
         (true, _) => (beside(module.filename), None),
         (false, Some(file)) => {
             for library in source().payload.libraries(module) {
@@ -74,6 +76,9 @@ pub fn create(spec: &Obj, module: &Module<'_>) -> Py {
     let created = original_create_dynamic().call(&[spec]);
     spec.set_attr("origin", &origin)?;
     let created = created?;
+    if let (Some(memory), Some(file)) = (memory, module.file) {
+        settle(&path, &memory, &file);
+    }
     // Single-phase modules are given the path that was opened.
     let _ = created.set_attr("__file__", &origin);
     Ok(created)
@@ -99,9 +104,7 @@ fn library(args: &[Obj]) -> Py {
 /// Loads a library and gives the path by which the dynamic linker knows it.
 fn preload(library: &payload::File<'_>) -> Py<String> {
     let (path, memory) = memory_path(library);
-    if memory.is_none() {
-        return Ok(path); // loaded before
-    }
+    let Some(memory) = memory else { return Ok(path) }; // loaded before
     let name = CString::new(path.as_str()).map_err(|_| import_error("a path with a NUL"))?;
     // SAFETY: loading a library runs its initialisers, as the dynamic linker would for DT_NEEDED.
     unsafe {
@@ -111,7 +114,16 @@ fn preload(library: &payload::File<'_>) -> Py<String> {
             return Err(import_error(&format!("{}: {why}", library.path)));
         }
     }
+    settle(&path, &memory, library);
     Ok(path)
+}
+
+/// What was loaded from this memory file needs little of it any more.
+fn settle(path: &str, memory: &File, file: &payload::File<'_>) {
+    if let Ok(path) = CString::new(path) {
+        release::release(&path, memory, source().payload.bytes(), file.unchecked());
+    }
+    seal(memory);
 }
 
 fn loaded() -> std::sync::MutexGuard<'static, BTreeMap<String, String>> {
@@ -127,15 +139,29 @@ fn memory_path(file: &payload::File<'_>) -> (String, Option<File>) {
     if let Some(path) = loaded.get(file.path) {
         return (path.clone(), None);
     }
-    let memory = memory_file(file);
+    let memory = unsealed(file);
     let path = format!("/proc/self/fd/{}{}", "./".repeat(loaded.len()), memory.as_raw_fd());
     loaded.insert(file.path.to_owned(), path.clone());
     (path, Some(memory))
 }
 
+/// What is copied at once.
+const PIECE: usize = 1 << 20;
+
 /// A sealed copy in memory, close-on-exec.
 pub fn memory_file(file: &payload::File<'_>) -> File {
-    let bytes = intact(file.bytes());
+    let memory = unsealed(file);
+    seal(&memory);
+    memory
+}
+
+fn seal(memory: &File) {
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
+    // SAFETY: a plain system call on a descriptor of ours; the seals are not essential.
+    unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, seals) };
+}
+
+fn unsealed(file: &payload::File<'_>) -> File {
     let fault = |what: &str| -> ! {
         let error = std::io::Error::last_os_error();
         crate::log::fatal(
@@ -156,14 +182,13 @@ pub fn memory_file(file: &payload::File<'_>) -> File {
         }
         File::from_raw_fd(fd)
     };
-    if memory.write_all(bytes).is_err() {
-        fault("writing a memory file")
-    }
-    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
-    // SAFETY: plain system calls on a descriptor of ours; the seals and the offset are not essential.
-    unsafe {
-        libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, seals);
-        libc::lseek(memory.as_raw_fd(), 0, libc::SEEK_SET);
-    }
+    intact(file.pieces(PIECE, |piece| {
+        if memory.write_all(piece).is_err() {
+            fault("writing a memory file")
+        }
+        release::forget(piece);
+    }));
+    // SAFETY: a plain system call on a descriptor of ours.
+    unsafe { libc::lseek(memory.as_raw_fd(), 0, libc::SEEK_SET) };
     memory
 }

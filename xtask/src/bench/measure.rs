@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -103,11 +104,13 @@ fn private_of_tree(pid: u32) -> u64 {
     let children = children.unwrap_or_default();
     let below = children.split_whitespace().filter_map(|pid| pid.parse().ok());
     let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
-    private_kib(&smaps) + below.map(private_of_tree).sum::<u64>()
+    let map_files = PathBuf::from(format!("/proc/{pid}/map_files"));
+    private_kib(&smaps, &map_files) + below.map(private_of_tree).sum::<u64>()
 }
 
-/// What a process has for itself. A memory file counts as a whole: its pages stay, mapped or not.
-fn private_kib(smaps: &str) -> u64 {
+/// What a process has for itself. A memory file counts with all of its pages, which stay, mapped or not;
+/// `map_files` is the folder of `/proc` that says how many those are, where that may be read.
+fn private_kib(smaps: &str, map_files: &Path) -> u64 {
     let (mut private, mut files) = (0, BTreeMap::<&str, u64>::new());
     let mut memory_file = false;
     for line in smaps.lines() {
@@ -116,13 +119,18 @@ fn private_kib(smaps: &str) -> u64 {
             ["Private_Clean:" | "Private_Dirty:", kib, _] if !memory_file => {
                 private += kib.parse::<u64>().unwrap_or(0);
             }
+            // What was written to is no page of the file any more.
+            ["Anonymous:", kib, _] if memory_file => private += kib.parse::<u64>().unwrap_or(0),
             // "start-end rw-p offset device inode path"
             [range, _, offset, _, inode, path @ ..] if range.contains('-') => {
                 memory_file = path.first().is_some_and(|path| path.starts_with("/memfd:"));
                 let hex = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
                 if let (true, Some((start, end))) = (memory_file, range.split_once('-')) {
                     let file = files.entry(inode).or_default();
-                    *file = (*file).max(hex(offset) + hex(end).saturating_sub(hex(start)));
+                    *file = match fs::metadata(map_files.join(range)) {
+                        Ok(memory) => memory.blocks() * 512,
+                        Err(_) => (*file).max(hex(offset) + hex(end).saturating_sub(hex(start))),
+                    };
                 }
             }
             _ => {}
@@ -280,9 +288,10 @@ Private_Dirty:         8 kB
 Private_Clean:         4 kB
 7f0000104000-7f0000106000 rw-p 00004000 00:01 42 /memfd:_ssl (deleted)
 Private_Dirty:         4 kB
+Anonymous:             4 kB
 7f0000200000-7f0000201000 rw-p 00000000 00:00 0
 Private_Dirty:         4 kB
 VmFlags: rd wr mr";
-        assert_eq!(private_kib(smaps), 4 + 8 + 24 + 4);
+        assert_eq!(private_kib(smaps, Path::new("/nowhere")), 4 + 8 + 24 + 4 + 4);
     }
 }
