@@ -104,6 +104,11 @@ fn private_of_tree(pid: u32) -> u64 {
     let children = children.unwrap_or_default();
     let below = children.split_whitespace().filter_map(|pid| pid.parse().ok());
     let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
+    // Until it has become another program it is a copy of this one.
+    let program = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    if program(&pid.to_string()) == program("self") {
+        return 0;
+    }
     let map_files = PathBuf::from(format!("/proc/{pid}/map_files"));
     private_kib(&smaps, &map_files) + below.map(private_of_tree).sum::<u64>()
 }
