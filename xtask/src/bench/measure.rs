@@ -4,7 +4,7 @@
 //! becomes. The pipeline holds hundreds of megabytes, so each run is started by a fresh xtask, through
 //! a hidden verb.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -217,11 +217,11 @@ impl Program {
         }
     }
 
-    /// How often the program and its children open a file; none without strace.
+    /// How many different files on disk the program and its children open; none without strace.
     ///
     /// # Errors
     /// A program that fails under strace.
-    pub fn files_opened(&self) -> Result<Option<u64>> {
+    pub fn files_opened(&self) -> Result<Option<usize>> {
         let Ok(strace) = which::which("strace") else { return Ok(None) };
         let log = tempfile::NamedTempFile::new().context("cannot create a file")?;
         let mut command = Command::new(strace);
@@ -232,10 +232,7 @@ impl Program {
             bail!("under strace: {}", last_line(&output.stderr));
         }
         let log = fs::read_to_string(log.path()).context("cannot read what strace wrote")?;
-        let opened = log.lines().filter(|line| {
-            line.rsplit_once(" = ").is_some_and(|(_, result)| !result.starts_with('-'))
-        });
-        Ok(Some(opened.count() as u64))
+        Ok(Some(files_on_disk(&log).len()))
     }
 
     fn clean<'a>(&self, command: &'a mut Command) -> &'a mut Command {
@@ -243,6 +240,20 @@ impl Program {
         command.env_clear().env("PATH", path).env("LANG", "C.UTF-8").stdin(Stdio::null());
         command.envs(self.env.iter().map(|(name, value)| (name, value)))
     }
+}
+
+/// The files that were opened, as strace tells it. What is opened again has been read, folders are no
+/// files, and neither are memory files, nor what the kernel makes up, on any disk.
+fn files_on_disk(log: &str) -> BTreeSet<&str> {
+    let opened = log.lines().filter(|line| {
+        let result = line.rsplit_once(" = ").map(|(_, result)| result);
+        result.is_some_and(|result| !result.starts_with(['-', '?']))
+            && !line.contains("O_DIRECTORY")
+    });
+    opened
+        .filter_map(|line| line.split('"').nth(1))
+        .filter(|path| !["/proc/", "/sys/", "/dev/"].iter().any(|top| path.starts_with(top)))
+        .collect()
 }
 
 /// The last line that says something; the whole is in the hands of who runs the program himself.
@@ -282,6 +293,18 @@ pub fn forget_files(trees: &[&Path]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_count_once_and_on_disk_only() {
+        let log = "\
+7 openat(AT_FDCWD, \"/etc/ld.so.cache\", O_RDONLY|O_CLOEXEC) = 3
+7 openat(AT_FDCWD, \"/lib/libm.so.6\", O_RDONLY|O_CLOEXEC) = 3
+7 openat(AT_FDCWD, \"/opt/site\", O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_DIRECTORY) = 3
+7 openat(AT_FDCWD, \"/opt/site/none.py\", O_RDONLY|O_CLOEXEC) = -1 ENOENT (No such file or directory)
+8 openat(AT_FDCWD, \"/proc/self/fd/./3\", O_RDONLY|O_CLOEXEC) = 4
+8 openat(AT_FDCWD, \"/etc/ld.so.cache\", O_RDONLY|O_CLOEXEC) = 3";
+        assert_eq!(Vec::from_iter(files_on_disk(log)), ["/etc/ld.so.cache", "/lib/libm.so.6"]);
+    }
 
     #[test]
     fn memory_files_count_once_and_as_a_whole() {

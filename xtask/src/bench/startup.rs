@@ -38,7 +38,7 @@ struct Measured {
     cold: Vec<Cost>,
     private_kib: Vec<u64>,
     instructions: Option<u64>,
-    files: Option<u64>,
+    files: Option<usize>,
     failure: Option<String>,
 }
 
@@ -188,8 +188,9 @@ impl Args {
             "Python {python}. Medians of {} interleaved runs, {} with cold files; children count. \
              Instructions by callgrind. `no bytecode`: application and dependencies without `.pyc` \
              files, as on a root that cannot be written. Private memory: what no other process \
-             shares, and memory files as a whole. Last rows: geometric mean against `{STOCK}`, of \
-             the applications that run with both.\n",
+             shares, and memory files as a whole. Files opened: different ones on disk; folders and \
+             memory files are none. Last rows: geometric mean against `{STOCK}`, of the applications \
+             that run with both.\n",
             self.runs, self.cold_runs
         );
         text + &notes.text()
