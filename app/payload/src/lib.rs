@@ -1,8 +1,9 @@
 //! The payload of a Pyrmware launcher: the contract between the pipeline that builds it and the
 //! launcher that reads it.
 //!
-//! A payload is an ordinary ZIP (stored entries by default, sorted by path, no clock), so that
-//! `unzip -l` shows what ships. Its last entry is the [`MANIFEST`]: a binary index that the launcher
+//! A payload is an ordinary ZIP (stored entries by default, no clock), so that `unzip -l` shows what
+//! ships: first what a start reads, in the order of first use, then the rest by path, then shared
+//! objects. Its last entry is the [`MANIFEST`]: a binary index that the launcher
 //! reads in place, so that nothing is parsed, copied or allocated at start and only the pages that
 //! are used are read from flash. The ZIP's comment says where the manifest is.
 //!

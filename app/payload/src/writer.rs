@@ -86,10 +86,11 @@ impl From<zip::result::ZipError> for WriteError {
     }
 }
 
-/// Collects files, then writes them sorted, without a clock.
+/// Collects files, then writes them in an order that does not depend on that of collecting, without a clock.
 #[derive(Debug, Default)]
 pub struct Writer {
     files: BTreeMap<String, Vec<u8>>,
+    order: Vec<String>,
 }
 
 impl Writer {
@@ -113,6 +114,26 @@ impl Writer {
         }
     }
 
+    /// Says which files are read first, in this order: they follow upon each other, so that a cold start
+    /// reads them in one run. Paths of no file are passed over.
+    pub fn read_first(&mut self, paths: Vec<String>) {
+        self.order = paths;
+    }
+
+    /// The files as they are written: what is read first, all others by path, then shared objects, whose
+    /// alignment would leave gaps, in the same way.
+    fn ordered(&self) -> Vec<(&str, &[u8])> {
+        let ranks: BTreeMap<&str, usize> =
+            self.order.iter().enumerate().map(|(rank, path)| (path.as_str(), rank)).collect();
+        let mut files: Vec<(&str, &[u8])> =
+            self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+        let place = |(path, bytes): &(&str, &[u8])| {
+            (is_shared_object(bytes), ranks.get(path).copied().unwrap_or(usize::MAX))
+        };
+        files.sort_by_key(place);
+        files
+    }
+
     /// Writes the ZIP with its manifest.
     ///
     /// # Errors
@@ -129,10 +150,10 @@ impl Writer {
             .last_modified_time(DateTime::default())
             .unix_permissions(0o644);
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        for (path, bytes) in &self.files {
+        for (path, bytes) in self.ordered() {
             // Shared objects are mapped or copied as memory pages; everything else is read as bytes.
-            let alignment = if bytes.starts_with(b"\x7fELF") { 4096 } else { 1 };
-            zip.start_file(path.as_str(), options.with_alignment(alignment))?;
+            let alignment = if is_shared_object(bytes) { 4096 } else { 1 };
+            zip.start_file(path, options.with_alignment(alignment))?;
             zip.write_all(bytes).map_err(zip::result::ZipError::from)?;
         }
         let mut archive = ZipArchive::new(zip.finish()?)?;
@@ -165,6 +186,10 @@ impl Writer {
         patch_zip_crc(&mut bytes, start, zip_crc);
         Ok(bytes)
     }
+}
+
+fn is_shared_object(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x7fELF")
 }
 
 fn comment(offset: usize, length: usize) -> String {

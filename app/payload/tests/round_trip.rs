@@ -69,7 +69,8 @@ fn any_zip_reader_can_read_it() {
     let bytes = small();
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(&bytes)).unwrap();
     let names: Vec<_> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
-    let expected: Vec<_> = FILES.iter().map(|(path, _)| *path).collect();
+    let mut expected: Vec<_> = FILES.iter().map(|(path, _)| *path).collect();
+    expected.sort_by_key(|path| path.contains(".so"));
     assert_eq!(names, [&expected[..], &[pyrmware_payload::MANIFEST]].concat());
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).unwrap();
@@ -197,4 +198,22 @@ proptest! {
             prop_assert_eq!(payload.pruned(&pruned), Some(name.as_str()));
         }
     }
+}
+
+#[test]
+fn what_is_read_first_lies_first_and_shared_objects_last() {
+    let mut writer = Writer::new();
+    let names = ["a.pyc", "b.so", "c.so", "d.pyc", "e.pyc", "f"];
+    for name in names {
+        let content = if name.ends_with(".so") { "\x7fELF" } else { name };
+        writer.add(name, content.into()).unwrap();
+    }
+    writer.read_first(["e.pyc", "gone.pyc", "c.so", "a.pyc"].map(str::to_owned).into());
+    let bytes = writer.finish(&Manifest::default()).unwrap();
+    let payload = Payload::open(&bytes).unwrap();
+    let mut files: Vec<_> = payload.files().collect();
+    assert_eq!(files.iter().map(|file| file.path).collect::<Vec<_>>(), names);
+    files.sort_by_key(|file| file.bytes().unwrap().as_ptr());
+    let order: Vec<_> = files.iter().map(|file| file.path).collect();
+    assert_eq!(order, ["e.pyc", "a.pyc", "d.pyc", "f", "c.so", "b.so"]);
 }

@@ -3,6 +3,7 @@
 mod documents;
 pub mod elf;
 mod libraries;
+mod order;
 mod record;
 mod strip;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use super::compile::{Compiled, OPTIMIZE};
 use super::link::machine;
 use super::link::scrub::{self, Forbidden};
 use super::protect::Sealed;
+use super::prune::Kept;
 use super::resolve::Plan;
 use crate::config::{Docstrings, Extensions};
 
@@ -73,6 +75,7 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
         manifest.settings.insert(keys::PATTERNS.to_owned(), engine);
         writer.add(PATTERNS, table).context("packing the payload")?;
     }
+    writer.read_first(read_first(plan, &sealed.compiled.kept));
     manifest.pruned = pruned(&sealed.compiled.kept.dropped);
     let zip = writer.finish(&manifest).context("packing the payload")?;
     let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -223,6 +226,12 @@ impl Parts {
         self.manifest.modules.insert(name.to_owned(), record);
         Ok(())
     }
+}
+
+/// The files that a start reads, in the order of first use.
+fn read_first(plan: &Plan, kept: &Kept) -> Vec<String> {
+    let modules = order::of(kept, plan.config.project.entry.module());
+    modules.iter().map(|name| packed_path(&kept.graph.tree.modules[*name].path)).collect()
 }
 
 /// The path in the payload of a module's file: bytecode in the place of source.
