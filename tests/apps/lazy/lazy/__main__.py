@@ -1,7 +1,8 @@
 import decimal
+import re
 import sys
 
-from lazy import changes, classes, errors, names, registries, threads
+from lazy import changes, classes, errors, later, names, patterns, registries, threads
 
 GROUPS = {
     "names": names,
@@ -10,6 +11,8 @@ GROUPS = {
     "registries": registries,
     "errors": errors,
     "threads": threads,
+    "later": later,
+    "patterns": patterns,
 }
 
 
@@ -21,10 +24,22 @@ def waits():
     sys.exit(before)
 
 
+def parses():
+    """What is written out was compiled when the launcher was built."""
+    parser = sys.modules.get("re._parser") or sys.modules["sre_parse"]
+    parse = parser.parse
+    parser.parse = lambda text, *rest: print("parsed:", text) or parse(text, *rest)
+    re.compile(r"written\s+(?:out|down)")
+    re.compile(r"made{}".format("+"))
+    print("that is all")
+
+
 def main():
     for word in sys.argv[1:]:
         if word == "waits":
             waits()
+        elif word == "parses":
+            parses()
         elif word == "traceback":
             errors.uncaught()
         else:
