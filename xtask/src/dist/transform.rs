@@ -7,6 +7,7 @@
 mod classes;
 mod defer;
 mod effects;
+mod hooks;
 mod names;
 mod patterns;
 mod purity;

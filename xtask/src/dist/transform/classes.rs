@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::{self as ast, Expr, Stmt};
 
-use super::effects::is_quiet_hook;
+use super::hooks::is_quiet_hook;
 use super::unit::Unit;
 use crate::dist::collect::{Kind, Origin, Tree};
 

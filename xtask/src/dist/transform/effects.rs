@@ -51,7 +51,7 @@ const STDLIB: &[&str] =
     &["antigravity", "readline", "rlcompleter", "site", "sitecustomize", "this"];
 
 /// Methods that change what they are called on.
-const CHANGES: &[&str] =
+pub const CHANGES: &[&str] =
     &["add", "append", "appendleft", "extend", "insert", "register", "setdefault", "update"];
 
 /// Works out the effects of every module.
@@ -307,106 +307,10 @@ fn is_main_guard(test: &Expr) -> bool {
 
 /// Whether a function's body, and with `deep` that of functions in it, changes what belongs to neither its
 /// arguments nor itself.
-fn is_quiet_function(home: &Unit<'_>, function: &ast::StmtFunctionDef, deep: bool) -> bool {
+pub fn is_quiet_function(home: &Unit<'_>, function: &ast::StmtFunctionDef, deep: bool) -> bool {
     let mut reader = Body { home, quiet: true, deep };
     reader.visit_body(&function.body);
     reader.quiet
-}
-
-/// Whether what is called when a class is made (`__init_subclass__`, or a metaclass's methods) looks at the class
-/// and tells nobody of it: it changes nothing else, and gives the class to functions only that are known.
-pub fn is_quiet_hook(home: &Unit<'_>, function: &ast::StmtFunctionDef) -> bool {
-    const LOOKERS: &[&str] = &[
-        "builtins.callable",
-        "builtins.dir",
-        "builtins.getattr",
-        "builtins.hasattr",
-        "builtins.isinstance",
-        "builtins.issubclass",
-        "builtins.len",
-        "builtins.repr",
-        "builtins.set",
-        "builtins.setattr",
-        "builtins.super",
-        "builtins.type",
-        "builtins.vars",
-        "inspect.isabstract",
-        "typing.get_type_hints",
-    ];
-    struct Hook<'h, 's> {
-        home: &'h Unit<'s>,
-        given: Vec<&'h str>,
-        quiet: bool,
-    }
-    /// The name that an expression begins with.
-    fn root(expression: &Expr) -> Option<&str> {
-        match expression {
-            Expr::Attribute(attribute) => root(&attribute.value),
-            Expr::Subscript(subscript) => root(&subscript.value),
-            Expr::Name(name) => Some(name.id.as_str()),
-            _ => None,
-        }
-    }
-    impl<'h> Visitor<'h> for Hook<'h, '_> {
-        fn visit_stmt(&mut self, statement: &'h Stmt) {
-            match statement {
-                // What is made of what it is given may be the class.
-                Stmt::Assign(assign) => {
-                    let names = assign.targets.iter().filter_map(|target| target.as_name_expr());
-                    self.given.extend(names.map(|name| name.id.as_str()));
-                    walk_stmt(self, statement);
-                }
-                // What it gives back, its caller has made.
-                Stmt::Return(result) => {
-                    if let Some(value) =
-                        result.value.as_deref().filter(|value| !value.is_name_expr())
-                    {
-                        self.visit_expr(value);
-                    }
-                }
-                _ => walk_stmt(self, statement),
-            }
-        }
-        fn visit_expr(&mut self, expression: &'h Expr) {
-            let given = |name: Option<&str>| name.is_some_and(|name| self.given.contains(&name));
-            match expression {
-                Expr::Subscript(subscript) if matches!(subscript.ctx, ExprContext::Store) => {
-                    self.quiet &= !given(root(&subscript.value));
-                }
-                Expr::Call(call) => {
-                    let known = self
-                        .home
-                        .meaning(&call.func)
-                        .is_some_and(|meaning| LOOKERS.contains(&meaning.as_str()));
-                    let above = match call.func.as_ref() {
-                        Expr::Attribute(method) => {
-                            if CHANGES.contains(&method.attr.id.as_str()) {
-                                self.quiet &= !given(root(&method.value));
-                            }
-                            // `super().__new__(…)`
-                            method.value.is_call_expr() && method.attr.id.starts_with("__")
-                        }
-                        _ => false,
-                    };
-                    let passed = call.arguments.args.iter();
-                    let passed = passed.chain(call.arguments.keywords.iter().map(|k| &k.value));
-                    let mut passed = passed.map(|value| match value {
-                        Expr::Starred(starred) => root(&starred.value),
-                        value => root(value),
-                    });
-                    self.quiet &= known || above || !passed.any(given);
-                }
-                _ => {}
-            }
-            walk_expr(self, expression);
-        }
-    }
-    let given = function.parameters.iter().map(|p| p.name().id.as_str()).collect();
-    let mut hook = Hook { home, given, quiet: is_quiet_function(home, function, true) };
-    hook.visit_body(&function.body);
-    hook.quiet && function.decorator_list.iter().all(|d| {
-        matches!(&d.expression, Expr::Name(name) if name.id.as_str() == "classmethod" || name.id.as_str() == "staticmethod")
-    })
 }
 
 struct Body<'b, 's> {

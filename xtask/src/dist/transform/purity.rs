@@ -494,12 +494,14 @@ impl Maker<'_, '_> {
 
     fn stores(&mut self, target: &Expr, value: &Expr) -> bool {
         let Some(names) = targets(target) else { return self.is_inside(target) };
-        // `getLogger` and its like give what others have, too.
+        // These give what others have, too.
+        const SHARED: [&str; 4] =
+            ["builtins.max", "builtins.min", "logging.getLogger", "typing.cast"];
         let new = match value {
             Expr::Call(call) => !self
                 .unit
                 .meaning(&call.func)
-                .is_some_and(|meaning| matches!(meaning.as_str(), "logging.getLogger")),
+                .is_some_and(|meaning| SHARED.contains(&meaning.as_str())),
             value => matches!(value, Expr::List(_) | Expr::Dict(_) | Expr::Set(_)),
         };
         if new && target.is_name_expr() {

@@ -132,7 +132,14 @@ fn classes_whose_creation_is_told_are_created_at_once() {
     };
     assert_eq!(hooked("pass"), "known B C");
     assert_eq!(hooked("cls.size = len(dir(cls))"), "known B C");
-    for told in ["known.append(cls)", "cls.known.append(cls)", "cls.known[0] = cls", "tell(cls)"] {
+    for told in [
+        "known.append(cls)",
+        "cls.known.append(cls)",
+        "cls.known[0] = cls",
+        "tell(cls)",
+        "cls.tell()",
+        "k = cls; setattr(known, 'a', k)",
+    ] {
         assert_eq!(hooked(told), "known", "{told}");
     }
     let made = |body: &str| {
@@ -142,7 +149,7 @@ fn classes_whose_creation_is_told_are_created_at_once() {
         main(&format!("known = []\n{meta}        return c\nclass C(metaclass=M): pass\n"))
     };
     assert_eq!(made("c.made = 1"), "known M C");
-    for told in ["known.append(c)", "tell(c)", "m.known[0] = c"] {
+    for told in ["known.append(c)", "tell(c)", "m.known[0] = c", "m.last = c", "c.tell()"] {
         assert_eq!(made(told), "known", "{told}");
     }
     assert_eq!(main("class M(type): pass\nM.__new__ = f\nclass C(metaclass=M): pass\n"), "");
