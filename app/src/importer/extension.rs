@@ -11,6 +11,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use pyrmware_payload::{self as payload, Kind, Module, SIDECAR_DIR};
@@ -75,10 +76,14 @@ pub fn create(spec: &Obj, module: &Module<'_>) -> Py {
     spec.set_attr("origin", &Obj::str(&path)?)?;
     let created = original_create_dynamic().call(&[spec]);
     spec.set_attr("origin", &origin)?;
-    let created = created?;
     if let (Some(memory), Some(file)) = (memory, module.file) {
-        settle(&path, &memory, &file);
+        match created {
+            Ok(_) => settle(&path, &memory, &file),
+            // The next attempt starts anew.
+            Err(_) => drop(loaded().remove(file.path)),
+        }
     }
+    let created = created?;
     // Single-phase modules are given the path that was opened.
     let _ = created.set_attr("__file__", &origin);
     Ok(created)
@@ -139,8 +144,10 @@ fn memory_path(file: &payload::File<'_>) -> (String, Option<File>) {
     if let Some(path) = loaded.get(file.path) {
         return (path.clone(), None);
     }
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let unlike = "./".repeat(COUNT.fetch_add(1, Ordering::Relaxed));
     let memory = unsealed(file);
-    let path = format!("/proc/self/fd/{}{}", "./".repeat(loaded.len()), memory.as_raw_fd());
+    let path = format!("/proc/self/fd/{unlike}{}", memory.as_raw_fd());
     loaded.insert(file.path.to_owned(), path.clone());
     (path, Some(memory))
 }
