@@ -116,15 +116,7 @@ impl<'u> Classes<'u> {
             }
         }
         arguments.args.iter().find_map(|base| {
-            let base = match base {
-                Expr::Subscript(subscript) => subscript.value.as_ref(),
-                other => other,
-            };
-            let meaning = match (base, unit.meaning(base)) {
-                (_, Some(meaning)) => meaning,
-                (Expr::Name(name), None) => format!("{}.{}", unit.name, name.id),
-                _ => return None,
-            };
+            let meaning = unit.full_meaning(unsubscripted(base))?;
             if depth > FURTHEST || BASES.binary_search(&meaning.as_str()).is_ok() {
                 return None;
             }
@@ -160,12 +152,8 @@ impl<'u> Classes<'u> {
 
     /// Whether a metaclass changes nothing but the classes that it makes.
     fn is_metaclass(&self, unit: &Unit<'_>, expression: &Expr) -> bool {
-        let meaning = match (expression, unit.meaning(expression)) {
-            (_, Some(meaning)) => meaning,
-            (Expr::Name(name), None) => format!("{}.{}", unit.name, name.id),
-            _ => return false,
-        };
-        self.is_quiet_metaclass(&meaning, FURTHEST)
+        unit.full_meaning(expression)
+            .is_some_and(|meaning| self.is_quiet_metaclass(&meaning, FURTHEST))
     }
 
     fn is_quiet_metaclass(&self, meaning: &str, steps: usize) -> bool {
@@ -195,12 +183,7 @@ impl<'u> Classes<'u> {
             && class.body.iter().all(quiet)
             && !home.body.iter().any(changed)
             && arguments.args.iter().all(|base| {
-                let base = match (base, home.meaning(base)) {
-                    (_, Some(meaning)) => meaning,
-                    (Expr::Name(name), None) => format!("{}.{}", home.name, name.id),
-                    _ => return false,
-                };
-                self.is_quiet_metaclass(&base, steps)
+                home.full_meaning(base).is_some_and(|base| self.is_quiet_metaclass(&base, steps))
             })
     }
 
@@ -215,26 +198,16 @@ impl<'u> Classes<'u> {
         base: &Expr,
         seen: &mut BTreeSet<(String, String)>,
     ) -> bool {
-        let base = match base {
-            Expr::Subscript(subscript) => subscript.value.as_ref(),
-            other => other,
-        };
+        let base = unsubscripted(base);
         if let Expr::Call(call) = base {
             let made = unit.meaning(&call.func);
             return made.is_some_and(|made| {
                 made == "collections.namedtuple" || made == "typing.NamedTuple"
             });
         }
-        let (module, name) = match (base, unit.meaning(base)) {
-            (_, Some(meaning)) if BASES.binary_search(&meaning.as_str()).is_ok() => return true,
-            (_, Some(meaning)) => match meaning.rsplit_once('.') {
-                Some((module, name)) => (module.to_owned(), name.to_owned()),
-                None => return false,
-            },
-            (Expr::Name(name), None) => (unit.name.to_owned(), name.id.to_string()),
-            _ => return false,
-        };
-        self.is_quiet_class(&module, &name, seen, 0)
+        let meaning = unit.full_meaning(base);
+        let parts = meaning.as_deref().and_then(|meaning| meaning.rsplit_once('.'));
+        parts.is_some_and(|(module, name)| self.is_quiet_class(module, name, seen, 0))
     }
 
     fn is_quiet_class(
@@ -278,6 +251,11 @@ impl<'u> Classes<'u> {
             })
             && bases.all(|base| self.is_quiet(unit, base, seen))
     }
+}
+
+/// What is made a subclass of: of `Base[T]` that is `Base`.
+fn unsubscripted(base: &Expr) -> &Expr {
+    base.as_subscript_expr().map_or(base, |subscript| &subscript.value)
 }
 
 /// Whether a class has itself told of subclasses, and passes that on.

@@ -83,12 +83,8 @@ impl<'w> World<'w> {
                 Some([self.strings(unit, &sum.left)?, self.strings(unit, &sum.right)?].concat())
             }
             Expr::Attribute(attribute) if attribute.attr.id.as_str() == "__all__" => {
-                let module = match (attribute.value.as_ref(), unit.meaning(&attribute.value)) {
-                    (_, Some(module)) => module,
-                    // A package's submodule is its attribute once it is imported.
-                    (Expr::Name(name), None) => format!("{}.{}", unit.name, name.id),
-                    _ => return None,
-                };
+                // A package's submodule is its attribute once it is imported.
+                let module = unit.full_meaning(&attribute.value)?;
                 self.all.get(module.as_str()).cloned()
             }
             _ => None,

@@ -247,10 +247,7 @@ impl Reader<'_, '_> {
     /// Whether calling a function, and what it gives if that is called too, changes nothing outside. What
     /// is only defined in it runs later.
     fn is_quiet(&self, function: &Expr, is_factory: bool) -> bool {
-        let meaning = self.unit.meaning(function).or_else(|| match function {
-            Expr::Name(name) => Some(format!("{}.{}", self.unit.name, name.id)),
-            _ => None,
-        });
+        let meaning = self.unit.full_meaning(function);
         let Some((home, found)) = meaning.and_then(|meaning| self.classes.find(&meaning)) else {
             return false;
         };

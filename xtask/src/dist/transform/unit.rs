@@ -273,6 +273,12 @@ impl<'s> Unit<'s> {
             _ => None,
         }
     }
+
+    /// What an expression of names and dots means, a name of the module's own included: `module.name`.
+    pub fn full_meaning(&self, expression: &Expr) -> Option<String> {
+        let own = || Some(format!("{}.{}", self.name, expression.as_name_expr()?.id));
+        self.meaning(expression).or_else(own)
+    }
 }
 
 /// `try: import a` with an answer to its absence: statements that bind names and nothing else.
