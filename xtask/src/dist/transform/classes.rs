@@ -46,12 +46,6 @@ const BASES: &[&str] = &[
     "typing_extensions.TypedDict",
 ];
 
-/// Metaclasses that do much, but to the class alone.
-const QUIET_METACLASSES: &[&str] = &[
-    "pydantic._internal._model_construction.ModelMetaclass",
-    "_model_construction.ModelMetaclass",
-];
-
 /// Re-exports are followed this far.
 const FURTHEST: usize = 8;
 
@@ -110,7 +104,6 @@ impl<'u> Classes<'u> {
             if keyword.arg.as_ref().is_some_and(|name| name.id.as_str() == "metaclass")
                 && !self.is_metaclass(unit, &keyword.value)
                 && let Some(meaning) = unit.meaning(&keyword.value)
-                && !QUIET_METACLASSES.contains(&meaning.as_str())
             {
                 return Some(meaning.rsplit_once('.')?.0.to_owned());
             }
