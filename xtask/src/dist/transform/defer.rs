@@ -200,8 +200,19 @@ impl<'w> World<'w> {
         };
         // What a star import brings later takes the place of what was there.
         let stays = |name: &str| stars.brought.get(name).is_none_or(|at| *at > index);
-        let usable = |name: &str| !is_builtin(name) && !name.starts_with("__") && stays(name);
+        let usable = |name: &str| is_ordinary(name) && stays(name);
         let free = |name: &str| unit.bindings.once(name) && usable(name);
+        let assigned = |target: &Expr, value: &Expr| match target {
+            Expr::Name(name)
+                if free(name.id.as_str())
+                    && !value.is_literal_expr()
+                    && !value.is_name_expr()
+                    && unit.is_pure(value, &[]) =>
+            {
+                vec![whole(name.id.as_str())]
+            }
+            _ => Vec::new(),
+        };
         match statement {
             Stmt::Import(import) => self.aliases(unit, index, statement, &import.names, true),
             Stmt::ImportFrom(import) => match stars.by_position.get(&index) {
@@ -212,9 +223,7 @@ impl<'w> World<'w> {
                         .first()
                         .is_some_and(|alias| self.is_harmless(unit, statement, alias));
                     let sole = |name: &String| {
-                        !is_builtin(name)
-                            && !name.starts_with("__")
-                            && !unit.bindings.counts.contains_key(name)
+                        is_ordinary(name) && !unit.bindings.counts.contains_key(name)
                     };
                     if !harmless {
                         return Vec::new();
@@ -247,26 +256,12 @@ impl<'w> World<'w> {
                 pure.then(|| whole(name)).into_iter().collect()
             }
             Stmt::Assign(assign) => match assign.targets.as_slice() {
-                [Expr::Name(name)]
-                    if free(name.id.as_str())
-                        && !assign.value.is_literal_expr()
-                        && !assign.value.is_name_expr()
-                        && unit.is_pure(&assign.value, &[]) =>
-                {
-                    vec![whole(name.id.as_str())]
-                }
+                [target] => assigned(target, &assign.value),
                 _ => Vec::new(),
             },
-            Stmt::AnnAssign(assign) => match (assign.target.as_ref(), assign.value.as_deref()) {
-                (Expr::Name(name), Some(value))
-                    if free(name.id.as_str())
-                        && !value.is_literal_expr()
-                        && !value.is_name_expr()
-                        && unit.is_pure(value, &[]) =>
-                {
-                    vec![whole(name.id.as_str())]
-                }
-                _ => Vec::new(),
+            Stmt::AnnAssign(assign) => match &assign.value {
+                Some(value) => assigned(&assign.target, value),
+                None => Vec::new(),
             },
             Stmt::Try(_) => {
                 let found = Optional::of(statement);
@@ -297,12 +292,10 @@ impl<'w> World<'w> {
                 _ => return true,
             };
             let quiet = |alias| {
-                let effects = |name: &String| self.effects.get(name).is_none_or(BTreeSet::is_empty);
+                let targets = unit.targets(statement, alias, self.tree);
                 // What is not there does nothing.
                 !self.is_other_than_submodule(unit, statement, alias)
-                    && unit
-                        .targets(statement, alias, self.tree)
-                        .is_none_or(|t| t.iter().all(effects))
+                    && targets.is_none_or(|names| names.iter().all(|name| self.is_quiet(name)))
             };
             local.extend(aliases.iter().map(|alias| bound(alias, plain).to_owned()));
             aliases.iter().all(quiet)
@@ -324,8 +317,7 @@ impl<'w> World<'w> {
                 let name = bound(alias, plain);
                 name != "*"
                     && unit.is_import_only(name)
-                    && !is_builtin(name)
-                    && !name.starts_with("__")
+                    && is_ordinary(name)
                     && !self.is_other_than_submodule(unit, statement, alias)
                     && self.is_harmless(unit, statement, alias)
             })
@@ -364,9 +356,19 @@ impl<'w> World<'w> {
         let Some(targets) = unit.targets(statement, alias, self.tree) else { return false };
         // What libpython has is there at once.
         let costs = |name: &String| self.tree.modules[name].kind != Kind::Interpreter;
-        targets.iter().any(costs)
-            && targets.iter().all(|name| self.effects.get(name).is_none_or(BTreeSet::is_empty))
+        targets.iter().any(costs) && targets.iter().all(|name| self.is_quiet(name))
     }
+
+    /// Whether importing a module changes nothing outside of it.
+    fn is_quiet(&self, module: &str) -> bool {
+        self.effects.get(module).is_none_or(BTreeSet::is_empty)
+    }
+}
+
+/// Whether a name may be bound late: one of a builtin would mean that until then, and the interpreter looks
+/// for special ones itself.
+fn is_ordinary(name: &str) -> bool {
+    !is_builtin(name) && !name.starts_with("__")
 }
 
 /// The modules of which a statement imports everything, at module level or in a `try` there; none for one
