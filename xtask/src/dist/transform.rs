@@ -8,6 +8,7 @@ mod classes;
 mod defer;
 mod effects;
 mod hooks;
+mod makers;
 mod names;
 mod patterns;
 mod purity;

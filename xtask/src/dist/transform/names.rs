@@ -83,6 +83,18 @@ pub fn bound(alias: &ast::Alias, plain: bool) -> &str {
     }
 }
 
+/// The plain names that a target binds; none if it stores anywhere else, too.
+pub fn bound_by(target: &Expr) -> Option<Vec<String>> {
+    match target {
+        Expr::Name(name) => Some(vec![name.id.to_string()]),
+        Expr::Tuple(tuple) => {
+            let parts: Option<Vec<_>> = tuple.elts.iter().map(bound_by).collect();
+            Some(parts?.concat())
+        }
+        _ => None,
+    }
+}
+
 impl Visitor<'_> for Reader {
     fn visit_stmt(&mut self, statement: &Stmt) {
         match statement {

@@ -3,8 +3,9 @@
 //! An expression is pure when it changes nothing that others see and gives an equal value whenever it
 //! is evaluated after the names it reads are bound. What is known to be so is listed by name.
 
-use ruff_python_ast::{self as ast, Expr, Stmt};
+use ruff_python_ast::{self as ast, Expr};
 
+use super::names::bound_by;
 use super::unit::Unit;
 
 /// Functions and types: calling them is pure when their arguments are.
@@ -85,16 +86,9 @@ const CALLS: &[&str] = &[
     "operator.attrgetter",
     "operator.itemgetter",
     "operator.methodcaller",
-    "os.altsep",
-    "os.curdir",
-    "os.devnull",
     "os.fspath",
-    "os.linesep",
-    "os.name",
     "os.path.dirname",
     "os.path.join",
-    "os.pathsep",
-    "os.sep",
     "pydantic.ConfigDict",
     "pydantic.Field",
     "pydantic.PrivateAttr",
@@ -107,11 +101,6 @@ const CALLS: &[&str] = &[
     "string.Template",
     "struct.Struct",
     "struct.calcsize",
-    "sys.byteorder",
-    "sys.maxsize",
-    "sys.maxunicode",
-    "sys.platform",
-    "sys.version_info",
     "threading.Lock",
     "threading.RLock",
     "threading.local",
@@ -133,6 +122,22 @@ const CALLS: &[&str] = &[
     "weakref.WeakSet",
     "weakref.WeakValueDictionary",
     "weakref.ref",
+];
+
+/// Attributes of other modules that are what they are from the start.
+const ATTRIBUTES: &[&str] = &[
+    "os.altsep",
+    "os.curdir",
+    "os.devnull",
+    "os.linesep",
+    "os.name",
+    "os.pathsep",
+    "os.sep",
+    "sys.byteorder",
+    "sys.maxsize",
+    "sys.maxunicode",
+    "sys.platform",
+    "sys.version_info",
 ];
 
 /// Decorators that give a function for a function and tell nobody.
@@ -330,9 +335,9 @@ impl Unit<'_> {
                 let is_constant = is_class(attr)
                     || (of_class && attr.chars().next().is_some_and(char::is_uppercase));
                 let meaning = self.meaning(expression);
-                let listed = meaning
-                    .as_deref()
-                    .is_some_and(|meaning| known(CALLS, meaning) || known(DECORATORS, meaning));
+                let listed = meaning.is_some_and(|meaning| {
+                    [ATTRIBUTES, CALLS, DECORATORS].iter().any(|list| known(list, &meaning))
+                });
                 let of_constants = self
                     .meaning(&attribute.value)
                     .is_some_and(|module| known(CONSTANT_MODULES, &module));
@@ -394,140 +399,13 @@ impl Unit<'_> {
         let mut local = local.to_vec();
         let loops = generators.iter().all(|generator| {
             let pure = self.is_pure(&generator.iter, &local);
-            let names = targets(&generator.target);
+            let names = bound_by(&generator.target);
             pure && names.is_some_and(|names| {
                 local.extend(names);
                 generator.ifs.iter().all(|test| self.is_pure(test, &local))
             })
         });
         loops && elements.iter().all(|element| self.is_pure(element, &local))
-    }
-
-    /// Whether calling a function changes nothing but what it makes itself, and gives an equal value every
-    /// time.
-    pub fn is_maker(&self, function: &ast::StmtFunctionDef) -> bool {
-        let parameters = function.parameters.iter().map(|p| p.name().id.to_string());
-        let mut body = Maker { unit: self, local: parameters.collect(), own: Vec::new() };
-        !function.is_async && function.decorator_list.is_empty() && body.are_quiet(&function.body)
-    }
-}
-
-/// Plain names that a target binds.
-fn targets(target: &Expr) -> Option<Vec<String>> {
-    match target {
-        Expr::Name(name) => Some(vec![name.id.to_string()]),
-        Expr::Tuple(tuple) => Some(
-            tuple
-                .elts
-                .iter()
-                .map(targets)
-                .collect::<Option<Vec<_>>>()?
-                .into_iter()
-                .flatten()
-                .collect(),
-        ),
-        _ => None,
-    }
-}
-
-/// A function's body, read in order.
-struct Maker<'m, 'u> {
-    unit: &'m Unit<'u>,
-    local: Vec<String>,
-    /// Names of values that were made in here.
-    own: Vec<String>,
-}
-
-impl Maker<'_, '_> {
-    fn are_quiet(&mut self, body: &[Stmt]) -> bool {
-        body.iter().all(|statement| self.is_quiet(statement))
-    }
-
-    fn is_quiet(&mut self, statement: &Stmt) -> bool {
-        match statement {
-            Stmt::Assign(assign) => {
-                self.is_pure(&assign.value)
-                    && assign.targets.iter().all(|target| self.stores(target, &assign.value))
-            }
-            Stmt::AnnAssign(assign) => match &assign.value {
-                Some(value) => self.is_pure(value) && self.stores(&assign.target, value),
-                None => true,
-            },
-            Stmt::AugAssign(assign) => {
-                let known = |name: &ast::ExprName| self.local.iter().any(|own| *own == *name.id);
-                self.is_pure(&assign.value)
-                    && match assign.target.as_ref() {
-                        Expr::Name(name) => known(name),
-                        target => self.is_inside(target),
-                    }
-            }
-            Stmt::Expr(expression) => match expression.value.as_ref() {
-                // A method of what was made in here.
-                Expr::Call(call) => match call.func.as_ref() {
-                    Expr::Attribute(method) if self.is_own(&method.value) => {
-                        let values = call.arguments.keywords.iter().map(|keyword| &keyword.value);
-                        call.arguments.args.iter().chain(values).all(|value| self.is_pure(value))
-                    }
-                    _ => self.is_pure(&expression.value),
-                },
-                value => self.is_pure(value),
-            },
-            Stmt::Return(result) => result.value.as_deref().is_none_or(|value| self.is_pure(value)),
-            Stmt::If(choice) => {
-                self.is_pure(&choice.test)
-                    && self.are_quiet(&choice.body)
-                    && choice.elif_else_clauses.iter().all(|clause| {
-                        clause.test.as_ref().is_none_or(|test| self.is_pure(test))
-                            && self.are_quiet(&clause.body)
-                    })
-            }
-            Stmt::For(each) => {
-                self.is_pure(&each.iter)
-                    && self.stores(&each.target, &each.iter)
-                    && self.are_quiet(&each.body)
-                    && self.are_quiet(&each.orelse)
-            }
-            Stmt::Pass(_) | Stmt::Continue(_) | Stmt::Break(_) => true,
-            _ => false,
-        }
-    }
-
-    fn stores(&mut self, target: &Expr, value: &Expr) -> bool {
-        let Some(names) = targets(target) else { return self.is_inside(target) };
-        // These give what others have, too.
-        const SHARED: [&str; 4] =
-            ["builtins.max", "builtins.min", "logging.getLogger", "typing.cast"];
-        let new = match value {
-            Expr::Call(call) => !self
-                .unit
-                .meaning(&call.func)
-                .is_some_and(|meaning| SHARED.contains(&meaning.as_str())),
-            value => matches!(value, Expr::List(_) | Expr::Dict(_) | Expr::Set(_)),
-        };
-        if new && target.is_name_expr() {
-            self.own.extend(names.iter().cloned());
-        }
-        self.local.extend(names);
-        true
-    }
-
-    /// Whether it is an attribute or an element of what was made in here.
-    fn is_inside(&self, target: &Expr) -> bool {
-        match target {
-            Expr::Attribute(attribute) => self.is_own(&attribute.value),
-            Expr::Subscript(subscript) => {
-                self.is_own(&subscript.value) && self.is_pure(&subscript.slice)
-            }
-            _ => false,
-        }
-    }
-
-    fn is_own(&self, expression: &Expr) -> bool {
-        matches!(expression, Expr::Name(name) if self.own.iter().any(|own| *own == *name.id))
-    }
-
-    fn is_pure(&self, expression: &Expr) -> bool {
-        self.unit.is_pure(expression, &self.local)
     }
 }
 
@@ -537,7 +415,9 @@ mod tests {
 
     #[test]
     fn the_lists_can_be_searched() {
-        for list in [CALLS, DECORATORS, CLASS_DECORATORS, CONSTANT_MODULES, STRING_METHODS] {
+        for list in
+            [ATTRIBUTES, CALLS, DECORATORS, CLASS_DECORATORS, CONSTANT_MODULES, STRING_METHODS]
+        {
             assert!(list.is_sorted(), "{list:?}");
         }
     }
