@@ -4,7 +4,7 @@
 //! freed again but for what is written to ([`release`]). Libraries that a wheel brings are loaded first, in the order that the
 //! pipeline computed: the dynamic linker then finds them by their SONAME.
 
-pub mod release;
+mod release;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -16,7 +16,7 @@ use std::sync::{Mutex, OnceLock};
 
 use pyrmware_payload::{self as payload, Kind, Module, SIDECAR_DIR};
 
-use super::{below_root, first, intact, source};
+use super::{below_root, first, intact, pages, source};
 use crate::object::{Obj, Py, function, import, import_error};
 
 /// `_imp.create_dynamic`, which has the dynamic linker open a path.
@@ -193,7 +193,7 @@ fn unsealed(file: &payload::File<'_>) -> File {
         if memory.write_all(piece).is_err() {
             fault("writing a memory file")
         }
-        release::forget(piece);
+        pages::forget(piece);
     }));
     // SAFETY: a plain system call on a descriptor of ours.
     unsafe { libc::lseek(memory.as_raw_fd(), 0, libc::SEEK_SET) };

@@ -195,7 +195,7 @@ pub fn unmarshal(bytes: &[u8], origin: &Obj) -> Py {
     let code = unsafe {
         Obj::owned(ffi::PyMarshal_ReadObjectFromString(bytes.as_ptr().cast(), bytes.len() as _))?
     };
-    super::has_read(bytes.len());
+    super::pages::has_read(bytes.len());
     handles().fix_filename.call(&[&code, origin])?;
     Ok(code)
 }

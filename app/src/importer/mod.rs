@@ -11,12 +11,12 @@ mod files;
 mod finder;
 #[cfg(wrapped_libpython)]
 mod lazy;
+mod pages;
 mod patterns;
 pub mod timing;
 pub mod trace;
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyrmware_payload::{Fault, Payload, keys};
 
@@ -38,19 +38,6 @@ static SOURCE: OnceLock<Source> = OnceLock::new();
 
 fn source() -> &'static Source {
     SOURCE.get().expect("the importer is installed before Python runs")
-}
-
-/// A part of the payload was read. Its pages are in the file and come again when they are needed: when many
-/// have gathered they are taken out of this process's memory.
-fn has_read(bytes: usize) {
-    /// The kernel maps this much around what is asked for.
-    const AROUND: usize = 64 << 10;
-    const MOST: usize = 4 << 20;
-    static READ: AtomicUsize = AtomicUsize::new(0);
-    if READ.fetch_add(bytes + AROUND, Ordering::Relaxed) > MOST {
-        READ.store(0, Ordering::Relaxed);
-        extension::release::forget(source().payload.bytes());
-    }
 }
 
 /// Where the importer takes its modules from, and what it tells.

@@ -14,6 +14,8 @@ use std::sync::OnceLock;
 
 use libc::{PF_W, PF_X, PT_DYNAMIC, PT_LOAD};
 
+use crate::importer::pages;
+
 /// The launcher's file, and where in it the payload starts.
 struct Home {
     file: File,
@@ -46,7 +48,7 @@ pub fn release(path: &CStr, memory: &File, payload: &[u8], bytes: &[u8]) {
     let Some(home) = home(payload) else { return };
     let start = home.payload + (bytes.as_ptr() as usize - payload.as_ptr() as usize) as u64;
     let object = loaded(path);
-    if object.text_relocations || !start.is_multiple_of(page() as u64) {
+    if object.text_relocations || !start.is_multiple_of(pages::size() as u64) {
         return;
     }
     let mut keep: Vec<(u64, u64)> = Vec::new();
@@ -110,7 +112,7 @@ fn offset_of(address: usize) -> Option<u64> {
 /// The segments of the object that was opened by this path.
 fn loaded(path: &CStr) -> Loaded {
     let mut loaded = Loaded::default();
-    let page = page();
+    let page = pages::size();
     each_object(|object| {
         // SAFETY: the name is a C string, or null.
         if object.dlpi_name.is_null() || unsafe { CStr::from_ptr(object.dlpi_name) } != path {
@@ -175,22 +177,6 @@ fn punch(memory: &File, offset: u64, length: u64) {
     let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
     // SAFETY: a plain system call on a descriptor of ours; nothing maps that range any more.
     unsafe { libc::fallocate(memory.as_raw_fd(), mode, offset as _, length as _) };
-}
-
-/// Takes pages of the payload out of this process's memory; they come again when they are read again.
-pub fn forget(bytes: &[u8]) {
-    let start = (bytes.as_ptr() as usize).next_multiple_of(page());
-    let end = (bytes.as_ptr() as usize + bytes.len()) / page() * page();
-    if start < end {
-        let start = ptr::with_exposed_provenance_mut::<c_void>(start);
-        // SAFETY: the payload is mapped from the launcher's file, and nobody writes to it.
-        unsafe { libc::madvise(start, end - start as usize, libc::MADV_DONTNEED) };
-    }
-}
-
-fn page() -> usize {
-    // SAFETY: a plain question to the C library.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
 
 #[cfg(target_pointer_width = "64")]
