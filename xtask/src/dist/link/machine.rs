@@ -40,8 +40,8 @@ fn complain(part: &[u8], forbidden: &[Forbidden]) -> Result<()> {
 }
 
 /// Complains about files of the payload that name this machine's folders. What a wheel holds was there
-/// before it came here: that its builder, too, had a `/root/.cargo` says nothing about this machine, so
-/// of dependencies only this very workspace is looked for.
+/// before it came here: a folder that its builder and this machine call alike says nothing about this one,
+/// so of dependencies only this very workspace is looked for.
 ///
 /// # Errors
 /// A file does, or the payload cannot be read.
