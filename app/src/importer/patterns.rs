@@ -7,7 +7,7 @@ use pyo3_ffi as ffi;
 use pyrmware_payload::{LazyTable, PATTERNS, keys, pattern_key};
 
 use super::{intact, source};
-use crate::object::{Obj, Py, function, import, type_error};
+use crate::object::{Obj, Py, Raised, function, import, type_error};
 
 /// The module that compiles regular expressions, as a file in the payload.
 #[cfg(Py_3_11)]
@@ -63,12 +63,14 @@ fn compile(args: &[Obj]) -> Py {
 /// What `_sre.compile` is called with after the pattern, if the builder has compiled it.
 fn arguments(handles: &Handles, pattern: &Obj, rest: &[Obj]) -> Py<Option<[Obj; 5]>> {
     let flags = match rest {
-        [] => 0,
+        [] => Ok(0),
         // SAFETY: a live object.
-        [flags] if unsafe { ffi::PyLong_Check(flags.as_ptr()) } != 0 => flags.to_int()?,
+        [flags] if unsafe { ffi::PyLong_Check(flags.as_ptr()) } != 0 => flags.to_int(),
         _ => return Ok(None),
     };
-    let Ok(flags) = u32::try_from(flags) else { return Ok(None) };
+    // Those that are too large are left to `re`, which complains about them in its own way.
+    let flags = flags.map_err(Raised::forget).ok().and_then(|flags| u32::try_from(flags).ok());
+    let Some(flags) = flags else { return Ok(None) };
     let key = match (pattern.plain(), pattern.plain_bytes()) {
         (Some(text), _) => pattern_key(text, false, flags),
         (None, Some(bytes)) => {

@@ -47,6 +47,11 @@ def run():
             re.compile(text)
         except re.error as error:
             yield "error", error.msg, error.pos
+    for text, flags in (("(", 1 << 80), ("a", 1 << 80), ("a", -1 << 80)):
+        try:
+            re.compile(text, flags)
+        except (OverflowError, re.error) as error:
+            yield "too large a flag", str(error)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         re.compile("[[a]")
