@@ -17,13 +17,15 @@
 //! stands below the line that has been reached is not yet there.
 
 mod ending;
+mod lookup;
+mod module_type;
 
 use std::collections::HashMap;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::CStr;
 use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3_ffi as ffi;
 use pyrmware_payload::{Binding, Kind, LazyTable, WRITES_ONLY};
@@ -35,17 +37,10 @@ use crate::object::{Obj, Py, Raised, builtin, import};
 /// The global that names the module's path: `package/module.py`.
 const MARKER: &CStr = c"__pyrmware_lazy__";
 
-/// Modules of the standard library that read a module's dictionary in ways which lazy bindings do
-/// not disturb: they evaluate names in it, or write to it.
-const EVALUATES: [&str; 6] =
-    ["attr._make", "dataclasses", "enum", "importlib._bootstrap", "typing", "typing_extensions"];
-
 /// [`MARKER`] as an interned `str`; null until [`install`]. Wrapped functions are called long before.
 static MARKER_NAME: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
+/// `__name__`, likewise.
 static NAME: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
-static BUILTINS: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
-static MODULE_GETATTRO: OnceLock<ffi::getattrofunc> = OnceLock::new();
-static MODULE_SETATTRO: OnceLock<ffi::setattrofunc> = OnceLock::new();
 
 /// What is under way. The GIL orders everything; no lock is held while Python runs.
 static STATE: Mutex<State> = Mutex::new(State { running: Vec::new(), binding: Vec::new() });
@@ -89,68 +84,16 @@ pub fn install() -> Py<()> {
         let name = unsafe { Obj::owned(ffi::PyUnicode_InternFromString(name.as_ptr()))? };
         slot.store(name.into_ptr(), Ordering::Release);
     }
-    // SAFETY: the dictionary of `builtins`, which lives as long as the interpreter.
-    let dict = unsafe { Obj::borrowed(ffi::PyEval_GetBuiltins())? };
-    BUILTINS.store(dict.into_ptr(), Ordering::Release);
+    lookup::install()?;
     let original = builtins.attr("globals")?;
     let doc = super::files::doc(&original);
     builtins.set_attr("globals", &builtin("globals\0", doc, globals, &builtins)?)?;
-    patch_module_type()
+    module_type::install()
 }
 
 /// Whether there is anything lazy in this payload.
 fn is_installed() -> bool {
     !MARKER_NAME.load(Ordering::Acquire).is_null()
-}
-
-/// `module.name` and `module.__dict__` come by here from now on.
-fn patch_module_type() -> Py<()> {
-    let definition = Box::leak(Box::new(ffi::PyGetSetDef {
-        name: c"__dict__".as_ptr(),
-        get: Some(module_dict),
-        set: None,
-        doc: ptr::null(),
-        closure: ptr::null_mut(),
-    }));
-    // SAFETY: the module type is a static of libpython; nobody else runs while the interpreter starts.
-    unsafe {
-        let kind = ptr::addr_of_mut!(ffi::PyModule_Type);
-        if let Some(original) = (*kind).tp_getattro.replace(module_getattro) {
-            let _ = MODULE_GETATTRO.set(original);
-        }
-        if let Some(original) = (*kind).tp_setattro.replace(module_setattro) {
-            let _ = MODULE_SETATTRO.set(original);
-        }
-        let descriptor = Obj::owned(ffi::PyDescr_NewGetSet(kind, definition))?;
-        let namespace = type_namespace(kind)?;
-        namespace.set_item("__dict__", &descriptor)?;
-        // As Python code calls them: `super().__getattribute__(name)`, in a subclass.
-        let (get, set) = (module_getattro as *mut c_void, module_setattro as *mut c_void);
-        for (name, function) in
-            [("__getattribute__", get), ("__setattr__", set), ("__delattr__", set)]
-        {
-            let inherited = Obj::borrowed(kind.cast())?.attr(name)?;
-            let base = (*inherited.as_ptr().cast::<ffi::PyWrapperDescrObject>()).d_base;
-            namespace.set_item(name, &Obj::owned(PyDescr_NewWrapper(kind, base, function))?)?;
-        }
-        ffi::PyType_Modified(kind);
-    }
-    Ok(())
-}
-
-#[cfg(Py_3_12)]
-unsafe fn type_namespace(kind: *mut ffi::PyTypeObject) -> Py {
-    unsafe extern "C" {
-        fn PyType_GetDict(kind: *mut ffi::PyTypeObject) -> *mut ffi::PyObject;
-    }
-    // SAFETY: a live type; gives a new reference.
-    unsafe { Obj::owned(PyType_GetDict(kind)) }
-}
-
-#[cfg(not(Py_3_12))]
-unsafe fn type_namespace(kind: *mut ffi::PyTypeObject) -> Py {
-    // SAFETY: a live type.
-    unsafe { Obj::borrowed((*kind).tp_dict) }
 }
 
 /// The code of a module runs in `globals` until this is dropped. If it ran there before (`reload`),
@@ -408,7 +351,9 @@ fn bind_all(globals: &Obj) -> Py<()> {
         let name = Obj::str(binding.name)?;
         // SAFETY: a dictionary and a str.
         match unsafe { ffi::PyDict_Contains(globals.as_ptr(), name.as_ptr()) } {
-            0 => drop(bind(globals, &binding)?),
+            0 => {
+                bind(globals, &binding)?;
+            }
             1 => {}
             _ => return Err(Raised),
         }
@@ -435,6 +380,9 @@ fn caller() -> Option<Obj> {
 }
 
 /// `builtins.globals`.
+///
+/// # Safety
+/// Called by the interpreter, with the GIL held.
 unsafe extern "C" fn globals(
     _: *mut ffi::PyObject,
     _: *const *mut ffi::PyObject,
@@ -453,212 +401,10 @@ unsafe extern "C" fn globals(
     found.map_or(ptr::null_mut(), Obj::into_ptr)
 }
 
-/// `module.__dict__`.
-unsafe extern "C" fn module_dict(module: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
-    // SAFETY: the descriptor is called for modules only; the dictionary is borrowed.
-    let dict = unsafe { Obj::borrowed(ffi::PyModule_GetDict(module)) };
-    let found = dict.and_then(|dict| {
-        let caller = caller();
-        let caller = caller.as_ref().and_then(Obj::plain);
-        if !caller.is_some_and(|caller| EVALUATES.contains(&caller)) {
-            bind_all(&dict)?;
-        }
-        Ok(dict)
-    });
-    found.map_or(ptr::null_mut(), Obj::into_ptr)
-}
-
-/// `module.name`.
-unsafe extern "C" fn module_getattro(
-    module: *mut ffi::PyObject,
-    name: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: called by the interpreter with a module and a str. Modules are initialised: they have a dictionary.
-    unsafe {
-        let dict = ffi::PyModule_GetDict(module);
-        if !dict.is_null() && ffi::PyUnicode_CheckExact(name) != 0 {
-            let found = ffi::PyDict_GetItemWithError(dict, name);
-            if !found.is_null() {
-                // The type itself has special names only, but a subclass may have properties.
-                if ffi::PyModule_CheckExact(module) != 0 && !is_special(name) {
-                    ffi::Py_INCREF(found);
-                    return found;
-                }
-            } else if !ffi::PyErr_Occurred().is_null() || miss(dict, name).is_err() {
-                return ptr::null_mut();
-            }
-        }
-        match MODULE_GETATTRO.get() {
-            Some(original) => original(module, name),
-            None => ptr::null_mut(),
-        }
-    }
-}
-
-/// Whether a name is `__special__`: these are never lazy.
-///
-/// # Safety
-/// A live str.
-unsafe fn is_special(name: *mut ffi::PyObject) -> bool {
-    // SAFETY: as the caller says.
-    unsafe { Obj::borrowed(name) }
-        .is_ok_and(|name| name.plain().is_some_and(|name| name.starts_with("__")))
-}
-
-/// `module.name = value`, `del module.name`.
-unsafe extern "C" fn module_setattro(
-    module: *mut ffi::PyObject,
-    name: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-) -> c_int {
-    // SAFETY: called by the interpreter with a module, a str, and an object or null.
-    unsafe {
-        // What is deleted must be there, and must not come again.
-        if value.is_null()
-            && let Ok(dict) = Obj::borrowed(ffi::PyModule_GetDict(module))
-            && bind_all(&dict).is_err()
-        {
-            return -1;
-        }
-        match MODULE_SETATTRO.get() {
-            Some(original) => original(module, name, value),
-            None => -1,
-        }
-    }
-}
-
 unsafe extern "C" {
-    fn PyDescr_NewWrapper(
-        kind: *mut ffi::PyTypeObject,
-        base: *mut ffi::wrapperbase,
-        function: *mut c_void,
-    ) -> *mut ffi::PyObject;
     fn PyDict_SetDefault(
         dict: *mut ffi::PyObject,
         key: *mut ffi::PyObject,
         default: *mut ffi::PyObject,
     ) -> *mut ffi::PyObject;
-    #[link_name = "__real__PyDict_LoadGlobal"]
-    fn real_load_global(
-        globals: *mut ffi::PyObject,
-        builtins: *mut ffi::PyObject,
-        name: *mut ffi::PyObject,
-    ) -> *mut ffi::PyObject;
-}
-
-/// Stands before CPython's `_PyDict_LoadGlobal`: LOAD_GLOBAL.
-///
-/// # Safety
-/// Called by the evaluation loop.
-#[unsafe(export_name = "__wrap__PyDict_LoadGlobal")]
-pub unsafe extern "C" fn load_global(
-    globals: *mut ffi::PyObject,
-    builtins: *mut ffi::PyObject,
-    name: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: the arguments are passed on as they came.
-    unsafe {
-        let found = real_load_global(globals, builtins, name);
-        if !found.is_null() || !ffi::PyErr_Occurred().is_null() {
-            return found;
-        }
-        match miss(globals, name) {
-            Ok(Outcome::Bound) => real_load_global(globals, builtins, name),
-            _ => ptr::null_mut(),
-        }
-    }
-}
-
-/// Whether a miss in `dict` is the end of LOAD_NAME's search: it looks into the builtins last.
-fn is_last(dict: *mut ffi::PyObject) -> bool {
-    !dict.is_null() && dict == BUILTINS.load(Ordering::Relaxed)
-}
-
-/// A name that LOAD_NAME has not found: in a lazy dictionary among the frame's it is bound now. What is
-/// evaluated may have a module's dictionary for its locals (`typing.get_type_hints`).
-///
-/// # Safety
-/// Called by the evaluation loop, with a live str.
-unsafe fn missed_by_name(name: *mut ffi::PyObject) -> Py<Option<*mut ffi::PyObject>> {
-    // SAFETY: both are borrowed from the running frame, or null.
-    let globals = unsafe { ffi::PyEval_GetGlobals() };
-    if miss(globals, name)? == Outcome::Bound {
-        return Ok(Some(globals));
-    }
-    // SAFETY: as above; the frame is one with a dictionary of locals, or another mapping.
-    let locals = unsafe { ffi::PyEval_GetLocals() };
-    if !locals.is_null() && locals != globals && miss(locals, name)? == Outcome::Bound {
-        return Ok(Some(locals));
-    }
-    Ok(None)
-}
-
-#[cfg(not(Py_3_13))]
-mod load_name {
-    use super::*;
-
-    unsafe extern "C" {
-        #[link_name = "__real_PyDict_GetItemWithError"]
-        fn real_get_item(dict: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject;
-    }
-
-    /// Stands before CPython's `PyDict_GetItemWithError`, for LOAD_NAME.
-    ///
-    /// # Safety
-    /// Called by libpython.
-    #[unsafe(export_name = "__wrap_PyDict_GetItemWithError")]
-    pub unsafe extern "C" fn get_item(
-        dict: *mut ffi::PyObject,
-        key: *mut ffi::PyObject,
-    ) -> *mut ffi::PyObject {
-        // SAFETY: the arguments are passed on as they came; the globals are borrowed from the running frame.
-        unsafe {
-            let found = real_get_item(dict, key);
-            if !found.is_null() || !is_last(dict) || !ffi::PyErr_Occurred().is_null() {
-                return found;
-            }
-            match missed_by_name(key) {
-                Ok(Some(dict)) => real_get_item(dict, key),
-                _ => ptr::null_mut(),
-            }
-        }
-    }
-}
-
-#[cfg(Py_3_13)]
-mod load_name {
-    use super::*;
-
-    unsafe extern "C" {
-        #[link_name = "__real_PyMapping_GetOptionalItem"]
-        fn real_get_item(
-            map: *mut ffi::PyObject,
-            key: *mut ffi::PyObject,
-            result: *mut *mut ffi::PyObject,
-        ) -> c_int;
-    }
-
-    /// Stands before CPython's `PyMapping_GetOptionalItem`, for LOAD_NAME.
-    ///
-    /// # Safety
-    /// Called by libpython.
-    #[unsafe(export_name = "__wrap_PyMapping_GetOptionalItem")]
-    pub unsafe extern "C" fn get_item(
-        map: *mut ffi::PyObject,
-        key: *mut ffi::PyObject,
-        result: *mut *mut ffi::PyObject,
-    ) -> c_int {
-        // SAFETY: the arguments are passed on as they came; the globals are borrowed from the running frame.
-        unsafe {
-            let found = real_get_item(map, key, result);
-            if found != 0 || !is_last(map) {
-                return found;
-            }
-            match missed_by_name(key) {
-                Ok(Some(dict)) => real_get_item(dict, key, result),
-                Ok(None) => 0,
-                Err(Raised) => -1,
-            }
-        }
-    }
 }
