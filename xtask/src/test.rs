@@ -129,8 +129,10 @@ impl Check<'_> {
             Step::Ruff => self.ruff(),
             Step::Clippy => {
                 machine::prepare(self.ui)?;
+                // With what a launcher has only around a libpython that `dist` has wrapped: lazy globals.
+                let wrapped = ["--cfg", "wrapped_libpython"];
                 let all = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-                self.cargo(&all)
+                self.cargo(&[&all[..], &wrapped].concat())
             }
             Step::Python => {
                 machine::prepare(self.ui)?;
