@@ -17,12 +17,16 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(wrapped_libpython)");
     payload();
     match env_path("PYRMWARE_LINK") {
-        Some(arguments) => link_as_told(&arguments),
+        Some(arguments) => {
+            println!("cargo:rerun-if-changed={}", arguments.display());
+            link_as_told(&arguments);
+        }
         None => link_for_development(),
     }
 }
 
-/// Names the file that main.rs includes; an empty one says "built without a payload".
+/// Names the file that main.rs includes; an empty one says "built without a payload". Cargo learns from
+/// main.rs itself that it depends on the file: declared here, it would take the library with it.
 fn payload() {
     let payload = env_path("PYRMWARE_PAYLOAD").unwrap_or_else(|| {
         let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
@@ -59,10 +63,8 @@ fn link_for_development() {
     }
 }
 
-/// The path that a variable names, declared as an input together with the file; empty counts as unset.
+/// The path that a variable, declared as an input, names; empty counts as unset.
 fn env_path(name: &str) -> Option<PathBuf> {
     println!("cargo:rerun-if-env-changed={name}");
-    let path = env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)?;
-    println!("cargo:rerun-if-changed={}", path.display());
-    Some(path)
+    env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)
 }

@@ -1,15 +1,11 @@
 //! The launcher: decides, acts, exits.
 
-#![cfg_attr(not(test), no_main)]
-
-mod action;
-mod importer;
-mod interpreter;
-mod log;
-mod object;
+#![no_main]
 
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
+
+use pyrmware_launcher::{action, importer, interpreter, log};
 
 /// The payload, page by page from the file when it is touched; never copied to the heap.
 static PAYLOAD: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("PYRMWARE_PAYLOAD_FILE")));
@@ -23,7 +19,7 @@ struct Aligned<T: ?Sized>(T);
 ///
 /// # Safety
 /// Called by the C library, once.
-#[cfg_attr(not(test), unsafe(no_mangle))]
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     importer::timing::begin();
     // SAFETY: the kernel passes `count` C strings, which live as long as the process.

@@ -270,6 +270,11 @@ impl<'a> Log<'a> {
     }
 }
 
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn name(config: &Config) -> String {
     format!("{} {}", config.project.name, config.project.version)
 }

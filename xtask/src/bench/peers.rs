@@ -258,7 +258,7 @@ impl Making<'_> {
                 hash.update(fs::read(entry.path())?);
             }
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(dist::hex(&hash.finalize()))
     }
 
     fn install_tools(&self) -> Result<()> {

@@ -182,7 +182,7 @@ fn place(plan: &Plan, parts: &[&[u8]], kind: &str) -> PathBuf {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = super::hex(&hash.finalize());
     plan.config.paths.cache().join(kind).join(&hash[..2]).join(format!("{}.{kind}", &hash[2..]))
 }
 

@@ -129,8 +129,7 @@ fn split(place: &Path) -> Result<(PathBuf, String)> {
 /// The lock's file is named after the image folder and lies elsewhere, so that nothing of it ships.
 fn locked(locks: &Path, place: &Path, waiting: impl FnOnce(&Path)) -> Result<File> {
     let digest = Sha256::digest(place.as_os_str().as_encoded_bytes());
-    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let path = locks.join(name);
+    let path = locks.join(super::hex(&digest[..8]));
     let context = || format!("cannot lock {}", path.display());
     fs::create_dir_all(locks).with_context(context)?;
     let file = File::create(&path).with_context(context)?;

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use memchr::memmem;
 use sha2::{Digest, Sha256};
 
+use super::hex;
 use super::pack::{self, Packed};
 use super::resolve::{LinkPlan, Plan};
 use super::startup::Course;
@@ -31,6 +32,8 @@ pub struct Image {
     pub bytes: u64,
     /// Lower-case hex SHA-256 of the launcher.
     pub sha256: String,
+    /// The same of its own code alone, without the payload.
+    pub program_sha256: String,
     /// What verify saw and the user should know; it ends up in the report.
     pub warnings: Vec<String>,
     /// Modules that verify could not import -> why.
@@ -45,15 +48,14 @@ pub struct Image {
 /// Cargo fails (with the compiler's messages), a file cannot be read or written, or a path of the
 /// machine that builds is in the launcher.
 pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
-    let built = cargo::build(plan, &packed.payload)?;
-    let mut launcher = read(&built)?;
     let payload = read(&packed.payload)?;
-    let inside = memmem::find(&launcher, &payload).with_context(|| {
-        format!("the payload is not in {}, which cargo says it built", built.display())
-    })?;
+    let mut launcher = cargo::build(plan, &payload)?;
+    let inside = memmem::find(&launcher, &payload)
+        .context("the payload is not in the launcher that cargo says it built")?;
     let (before, rest) = launcher.split_at_mut(inside);
     let (_, after) = rest.split_at_mut(payload.len());
     machine::clean(plan, [before, after])?;
+    let program_sha256 = hex(&Sha256::new().chain_update(&before).chain_update(&after).finalize());
     machine::check_payload(plan, &packed, &payload)?;
 
     if let LinkPlan::Shared(library) = &plan.link {
@@ -67,7 +69,7 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
     }
     let path = stage.join(&plan.config.project.name);
     place(&path, &launcher)?;
-    let sha256 = Sha256::digest(&launcher).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&Sha256::digest(&launcher));
     let bytes = launcher.len() as u64;
     Ok(Image {
         packed,
@@ -75,6 +77,7 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
         launcher: path,
         bytes,
         sha256,
+        program_sha256,
         warnings: Vec::new(),
         import_failures: BTreeMap::new(),
         startup: None,

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use super::collect::{Kind, Module};
+use super::hex;
 use super::pack::Packed;
 use super::prune::{Kept, ask};
 use super::resolve::Plan;
@@ -159,13 +160,7 @@ fn hash(name: &str, module: &Module) -> Result<String> {
     let Some(file) = &module.file else { return Ok("-".to_owned()) };
     let bytes = fs::read(file)
         .with_context(|| format!("cannot read module {name} from {}", file.display()))?;
-    let digest = Sha256::digest(bytes);
-    Ok(digest
-        .iter()
-        .flat_map(|byte| format!("{byte:02x}").into_bytes())
-        .take(DIGITS)
-        .map(char::from)
-        .collect())
+    Ok(hex(&Sha256::digest(bytes))[..DIGITS].to_owned())
 }
 
 /// Module -> line.

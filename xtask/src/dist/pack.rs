@@ -78,7 +78,7 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
     writer.read_first(read_first(plan, &sealed.compiled.kept));
     manifest.pruned = pruned(&sealed.compiled.kept.dropped);
     let zip = writer.finish(&manifest).context("packing the payload")?;
-    let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = super::hex(&Sha256::digest(&zip));
     let payload = plan.config.paths.cache().join("payload").join(format!("{sha256}.zip"));
     if !payload.exists() {
         write(&payload, &zip)

@@ -1,6 +1,6 @@
 //! The one call of cargo that builds the launcher.
 
-use std::fmt::Write as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -11,21 +11,32 @@ use xshell::{Shell, cmd};
 
 use super::libpython;
 use super::rustflags::{self, Flags};
+use crate::dist::hex;
 use crate::dist::resolve::{LinkPlan, Plan};
 
 /// The launcher's package and program.
 const PACKAGE: &str = "pyrmware-launcher";
 
 /// Builds the launcher with this payload and gives the program that cargo made.
-pub fn build(plan: &Plan, payload: &Path) -> Result<PathBuf> {
+///
+/// The payload is always included from the same place, so that another one compiles main.rs and nothing else.
+/// Nobody else builds there meanwhile.
+///
+/// # Errors
+/// Cargo fails, with the compiler's messages; a file cannot be read or written.
+pub fn build(plan: &Plan, payload: &[u8]) -> Result<Vec<u8>> {
     let paths = &plan.config.paths;
     let folder = paths.launcher_target(&id(plan));
+    let _alone = lock(&folder)?;
+    let included = folder.join("payload.zip");
+    write_if_changed(&included, payload)?;
     let pyo3 = folder.join("pyo3-config.txt");
-    write_if_changed(&pyo3, &libpython::pyo3_config(plan))?;
+    write_if_changed(&pyo3, libpython::pyo3_config(plan).as_bytes())?;
     let exports = folder.join("exports.txt");
-    write_if_changed(&exports, libpython::EXPORTS)?;
+    write_if_changed(&exports, libpython::EXPORTS.as_bytes())?;
     let link = folder.join(format!("link-{}.txt", state(libpython::library(&plan.link))?));
-    write_if_changed(&link, &(libpython::arguments(plan, &exports).join("\n") + "\n"))?;
+    let arguments = libpython::arguments(plan, &exports).join("\n") + "\n";
+    write_if_changed(&link, arguments.as_bytes())?;
 
     let sh = Shell::new()?;
     sh.change_dir(&paths.root);
@@ -55,14 +66,25 @@ pub fn build(plan: &Plan, payload: &Path) -> Result<PathBuf> {
         command = command.args(["--", "-C", "relocation-model=static"]);
     }
     let output = command
-        .env("PYRMWARE_PAYLOAD", payload)
+        .env("PYRMWARE_PAYLOAD", &included)
         .env("PYRMWARE_LINK", &link)
         .env("PYO3_CONFIG_FILE", &pyo3)
         .quiet()
         .ignore_status()
         .output()
         .with_context(|| format!("starting {} to build the launcher", cargo.display()))?;
-    program(&output)
+    let program = program(&output)?;
+    std::fs::read(&program).with_context(|| format!("reading {}", program.display()))
+}
+
+/// Until the file is closed.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let act = || format!("locking {}", path.display());
+    std::fs::create_dir_all(folder).with_context(act)?;
+    let file = File::create(&path).with_context(act)?;
+    file.lock().with_context(act)?;
+    Ok(file)
 }
 
 /// The program among cargo's messages, or what the compiler and cargo have to say.
@@ -112,13 +134,6 @@ fn state(file: &Path) -> Result<String> {
     Ok(hex(&hash.finalize()[..8]))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Panic messages name source files: the same ones on every machine. Of several that match, rustc
 /// takes the last.
 fn remap(plan: &Plan) -> Vec<String> {
@@ -151,12 +166,12 @@ fn home_of(variable: &str, folder: &str) -> Option<PathBuf> {
 }
 
 /// Leaves an unchanged file's time alone, so that cargo builds nothing again.
-fn write_if_changed(path: &Path, text: &str) -> Result<()> {
-    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
+fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|old| old == content) {
         return Ok(());
     }
     let act = || format!("writing {}", path.display());
     let folder = path.parent().with_context(act)?;
     std::fs::create_dir_all(folder).with_context(act)?;
-    std::fs::write(path, text).with_context(act)
+    std::fs::write(path, content).with_context(act)
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::dist::collect::{Distribution, Kind, Module, Origin, Resource, names};
+use crate::dist::hex;
 use crate::dist::link::Image;
 use crate::dist::pack::elf;
 use crate::dist::prune::Kept;
@@ -265,7 +266,7 @@ fn hash(path: &str, payload: &Payload<'_>, stage: &Path) -> Result<String> {
             Sha256::digest(bytes)
         }
     };
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&digest))
 }
 
 fn size(file: &Path) -> Result<u64> {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::crates::Crate;
 use super::inventory::{FileItem, Inventory, Owner};
 use super::licenses::{self, License};
+use crate::dist::hex;
 use crate::dist::link::Image;
 use crate::dist::resolve::Plan;
 
@@ -148,7 +149,7 @@ fn uuid(sha256: &str) -> String {
     bytes.copy_from_slice(&Sha256::digest(format!("pyrmware bill of {sha256}"))[..16]);
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&bytes);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 

@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::explain::Act;
-use super::lock::{Locked, hex};
+use super::lock::Locked;
 use super::tool::Tools;
 use super::{normalise, requirements};
+use crate::dist::hex;
 
 /// The folder with the locked distributions installed for `target`; made where it is not there.
 pub(super) fn site(tools: &Tools, target: &str, locked: &Locked) -> Result<PathBuf> {

@@ -11,6 +11,7 @@ use super::relock;
 use super::requirements::{self, Pin, Pins};
 use super::tool::Tools;
 use crate::config::Config;
+use crate::dist::hex;
 use crate::python::marker::Requirement;
 use crate::python::version::Specifier;
 
@@ -164,11 +165,6 @@ pub(super) fn digest(config: &Config) -> String {
     let parts =
         [project.requires_python.trim(), &sorted(&project.dependencies), &sorted(&project.sdists)];
     format!("sha256:{}", hex(&Sha256::digest(parts.join("\n\n"))))
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Locks the dependencies and reads the lock.

@@ -1,0 +1,8 @@
+//! What the launcher is made of. The program around it, `main.rs`, is little more than the payload: an
+//! edit of the application compiles that alone.
+
+pub mod action;
+pub mod importer;
+pub mod interpreter;
+pub mod log;
+mod object;
