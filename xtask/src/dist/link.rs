@@ -32,8 +32,8 @@ pub struct Image {
     pub bytes: u64,
     /// Lower-case hex SHA-256 of the launcher.
     pub sha256: String,
-    /// The same of its own code alone, without the payload.
-    pub program_sha256: String,
+    /// Digest of what it is made of besides the payload.
+    pub code: String,
     /// What verify saw and the user should know; it ends up in the report.
     pub warnings: Vec<String>,
     /// Modules that verify could not import -> why.
@@ -49,13 +49,12 @@ pub struct Image {
 /// machine that builds is in the launcher.
 pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
     let payload = read(&packed.payload)?;
-    let mut launcher = cargo::build(plan, &payload)?;
+    let cargo::Built { mut launcher, code } = cargo::build(plan, &payload)?;
     let inside = memmem::find(&launcher, &payload)
         .context("the payload is not in the launcher that cargo says it built")?;
     let (before, rest) = launcher.split_at_mut(inside);
     let (_, after) = rest.split_at_mut(payload.len());
     machine::clean(plan, [before, after])?;
-    let program_sha256 = hex(&Sha256::new().chain_update(&before).chain_update(&after).finalize());
     machine::check_payload(plan, &packed, &payload)?;
 
     if let LinkPlan::Shared(library) = &plan.link {
@@ -77,7 +76,7 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
         launcher: path,
         bytes,
         sha256,
-        program_sha256,
+        code,
         warnings: Vec::new(),
         import_failures: BTreeMap::new(),
         startup: None,

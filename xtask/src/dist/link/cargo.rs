@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail};
-use cargo_metadata::{Message, TargetKind};
+use cargo_metadata::Message;
 use sha2::{Digest, Sha256};
 use xshell::{Shell, cmd};
 
@@ -16,6 +16,16 @@ use crate::dist::resolve::{LinkPlan, Plan};
 
 /// The launcher's package and program.
 const PACKAGE: &str = "pyrmware-launcher";
+/// The library that the program is made of.
+const LIBRARY: &str = "pyrmware_launcher";
+
+/// What cargo has built.
+pub struct Built {
+    /// The program's bytes, with the payload among them.
+    pub launcher: Vec<u8>,
+    /// Digest of what it is made of besides the payload, wherever the linker has put that.
+    pub code: String,
+}
 
 /// Builds the launcher with this payload and gives the program that cargo made.
 ///
@@ -24,7 +34,7 @@ const PACKAGE: &str = "pyrmware-launcher";
 ///
 /// # Errors
 /// Cargo fails, with the compiler's messages; a file cannot be read or written.
-pub fn build(plan: &Plan, payload: &[u8]) -> Result<Vec<u8>> {
+pub fn build(plan: &Plan, payload: &[u8]) -> Result<Built> {
     let paths = &plan.config.paths;
     let folder = paths.launcher_target(&id(plan));
     let _alone = lock(&folder)?;
@@ -73,8 +83,15 @@ pub fn build(plan: &Plan, payload: &[u8]) -> Result<Vec<u8>> {
         .ignore_status()
         .output()
         .with_context(|| format!("starting {} to build the launcher", cargo.display()))?;
-    let program = program(&output)?;
-    std::fs::read(&program).with_context(|| format!("reading {}", program.display()))
+    let (program, library) = program(&output)?;
+    let read =
+        |file: &Path| std::fs::read(file).with_context(|| format!("reading {}", file.display()));
+    let mut code = Sha256::new_with_prefix(arguments);
+    for file in [&link, &library, &paths.app().join("src/main.rs")] {
+        code.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+        code.update(read(file)?);
+    }
+    Ok(Built { launcher: read(&program)?, code: hex(&code.finalize()) })
 }
 
 /// Until the file is closed.
@@ -87,19 +104,19 @@ fn lock(folder: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The program among cargo's messages, or what the compiler and cargo have to say.
-fn program(output: &std::process::Output) -> Result<PathBuf> {
-    let (mut program, mut complaints) = (None, String::new());
+/// The program and the library in it among cargo's messages, or what the compiler and cargo have to say.
+fn program(output: &std::process::Output) -> Result<(PathBuf, PathBuf)> {
+    let (mut program, mut library, mut complaints) = (None, None, String::new());
     for message in Message::parse_stream(output.stdout.as_slice()) {
         match message.context("reading cargo's messages")? {
             Message::CompilerMessage(message) => {
                 complaints.push_str(message.message.rendered.as_deref().unwrap_or_default());
             }
-            Message::CompilerArtifact(artifact)
-                if artifact.target.name == PACKAGE
-                    && artifact.target.kind.contains(&TargetKind::Bin) =>
-            {
+            Message::CompilerArtifact(artifact) if artifact.target.name == PACKAGE => {
                 program = artifact.executable;
+            }
+            Message::CompilerArtifact(artifact) if artifact.target.name == LIBRARY => {
+                library = artifact.filenames.into_iter().find(|f| f.extension() == Some("rlib"));
             }
             _ => {}
         }
@@ -108,7 +125,10 @@ fn program(output: &std::process::Output) -> Result<PathBuf> {
         let stderr = String::from_utf8_lossy(&output.stderr);
         bail!("building the launcher failed:\n{complaints}{}", stderr.trim_end());
     }
-    Ok(program.context("cargo built no launcher, although it says that it succeeded")?.into())
+    let built = program.zip(library);
+    let (program, library) =
+        built.context("cargo built no launcher, although it says that it succeeded")?;
+    Ok((program.into(), library.into()))
 }
 
 /// Launchers of different interpreters and devices have target folders of their own: switching

@@ -91,10 +91,7 @@ impl Digests {
     fn of(image: &Image, payload: &Payload<'_>) -> Result<Digests> {
         let Packed { sealed, sidecars, .. } = &image.packed;
         let mut rest = Sha256::new();
-        rest.update(format!(
-            "{} {SCRIPT} {:?}",
-            image.program_sha256, sealed.compiled.kept.dropped
-        ));
+        rest.update(format!("{} {SCRIPT} {:?}", image.code, sealed.compiled.kept.dropped));
         let mut modules: BTreeMap<String, Sha256> = BTreeMap::new();
         let mut places = BTreeMap::new();
         for module in payload.modules() {
