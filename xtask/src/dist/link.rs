@@ -50,7 +50,7 @@ pub struct Image {
 pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
     let payload = read(&packed.payload)?;
     let cargo::Built { mut launcher, code } = cargo::build(plan, &payload)?;
-    let inside = memmem::find(&launcher, &payload)
+    let inside = find(&launcher, &payload)
         .context("the payload is not in the launcher that cargo says it built")?;
     let (before, rest) = launcher.split_at_mut(inside);
     let (_, after) = rest.split_at_mut(payload.len());
@@ -81,6 +81,12 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
         import_failures: BTreeMap::new(),
         startup: None,
     })
+}
+
+/// Where the payload is. A search prepares itself for all of what it looks for, which are megabytes here.
+fn find(launcher: &[u8], payload: &[u8]) -> Option<usize> {
+    let start = &payload[..payload.len().min(4096)];
+    memmem::find_iter(launcher, start).find(|at| launcher[*at..].starts_with(payload))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
