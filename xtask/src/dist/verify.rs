@@ -63,6 +63,24 @@ pub fn run(plan: &Plan, mut image: Image) -> Result<Image> {
         );
         return Ok(image);
     }
+    let (course, asked) = self_test(plan, &image)?;
+    image.startup = course;
+    let kept = &image.packed.sealed.compiled.kept;
+    refuse(plan, kept, &asked, "the self-test asks for modules that were left out", false)?;
+    if device.locked_down || !project.verify_imports {
+        return Ok(image);
+    }
+    let found = imports::check(plan, &image)?;
+    let what = "modules that ship ask for modules that were left out when they are imported";
+    refuse(plan, kept, &found.asked, what, true)?;
+    image.import_failures = found.failed;
+    Ok(image)
+}
+
+/// The course of the self-test's start, and the pruned modules that it asks for.
+fn self_test(plan: &Plan, image: &Image) -> Result<(Option<Course>, BTreeSet<Asked>)> {
+    let project = &plan.config.project;
+    let command = project.verify.as_deref();
     let mut variables = vec![REPORT_PRUNED];
     variables.extend(command.is_none().then_some((CHECK, "1")));
     let folder = tempfile::tempdir().context("cannot make a folder for the record of the start")?;
@@ -77,18 +95,8 @@ pub fn run(plan: &Plan, mut image: Image) -> Result<Image> {
     })?;
     // Of a launcher that is locked down, or runs nothing, there is none.
     let record = std::fs::read_to_string(&record).unwrap_or_default();
-    image.startup = Course::read(&record, Some(started)).ok();
-    let kept = &image.packed.sealed.compiled.kept;
     let asked = stderr.lines().filter_map(asked).collect();
-    refuse(plan, kept, &asked, "the self-test asks for modules that were left out", false)?;
-    if device.locked_down || !project.verify_imports {
-        return Ok(image);
-    }
-    let found = imports::check(plan, &image)?;
-    let what = "modules that ship ask for modules that were left out when they are imported";
-    refuse(plan, kept, &found.asked, what, true)?;
-    image.import_failures = found.failed;
-    Ok(image)
+    Ok((Course::read(&record, Some(started)).ok(), asked))
 }
 
 /// Whether a program for this target starts on the machine that builds.

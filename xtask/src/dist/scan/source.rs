@@ -86,7 +86,7 @@ pub fn read(bytes: &[u8], dialect: Dialect<'_>) -> Facts {
     let parsed = parse_unchecked(&text, options);
     let mut reader = Reader {
         facts: Facts::default(),
-        lines: text.match_indices('\n').map(|(at, _)| at as u32).collect(),
+        lines: memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at as u32).collect(),
         kind: EdgeKind::TopLevel,
         scope: Vec::new(),
         function: None,

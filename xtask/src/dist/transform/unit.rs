@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use memchr::{memchr_iter, memchr2_iter};
 use ruff_python_ast::{self as ast, Expr, Mod, PythonVersion, Stmt};
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use ruff_text_size::{Ranged, TextSize};
@@ -24,7 +25,8 @@ impl Source {
     pub fn parse(bytes: &[u8], version: (u8, u8)) -> Option<Source> {
         let text = decode(bytes);
         // A line that ends otherwise would be counted otherwise.
-        if text.replace("\r\n", "\n").contains(['\r', '\x0c']) {
+        let ends_line = |at: usize| text.as_bytes()[at..].starts_with(b"\r\n");
+        if !memchr2_iter(b'\r', b'\x0c', text.as_bytes()).all(ends_line) {
             return None;
         }
         let version = PythonVersion { major: version.0, minor: version.1 };
@@ -33,7 +35,7 @@ impl Source {
         if !parsed.errors().is_empty() || !parsed.unsupported_syntax_errors().is_empty() {
             return None;
         }
-        let lines = text.match_indices('\n').map(|(at, _)| at as u32).collect();
+        let lines = memchr_iter(b'\n', text.as_bytes()).map(|at| at as u32).collect();
         match parsed.into_syntax() {
             Mod::Module(module) => Some(Source { module, lines }),
             Mod::Expression(_) => None,
