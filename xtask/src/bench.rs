@@ -45,6 +45,9 @@ enum What {
     Loops(loops::Args),
 }
 
+/// Seconds. Nuitka takes minutes for each of its many.
+const LIMIT: u32 = 1800;
+
 impl Args {
     /// Measures; the tables go to stdout.
     ///
@@ -69,6 +72,9 @@ struct Selection {
     /// Only these peers, besides stock Python [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     peers: Vec<String>,
+    /// How long a packager may take for one package; what it made or failed at earlier is kept
+    #[arg(long, value_name = "SECONDS", default_value_t = LIMIT)]
+    limit: u32,
     /// Put the tables into README.md, between their marks
     #[arg(long)]
     readme: bool,

@@ -35,7 +35,7 @@ impl Args {
         for app in &apps {
             let mut cells = Vec::new();
             for peer in &peers {
-                cells.push(match peer.make(app, &self.selection.flags, ui, false) {
+                cells.push(match peer.make(app, &self.selection.flags, ui, self.selection.limit) {
                     Ok(made) => made.seconds.map_or(Cell::Absent, Cell::Value),
                     Err(error) => {
                         Cell::Fails(notes.number(&app.name, peer.name, &format!("{error:#}")))

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use super::app::App;
 use super::measure::Program;
 use super::peers::{self, EAGER, LAUNCHER, Made, STOCK};
-use super::publish;
 use super::table::{self, Cell, Matrix, Unit};
+use super::{LIMIT, publish};
 use crate::config::Flags;
 use crate::ui::Ui;
 
@@ -42,7 +42,7 @@ impl Args {
         let wanted = names.map(str::to_owned);
         let made = peers::wanted(&wanted)?.into_iter();
         let mut made: Vec<Made> =
-            made.map(|peer| peer.make(&app, &self.flags, ui, false)).collect::<Result<_>>()?;
+            made.map(|peer| peer.make(&app, &self.flags, ui, LIMIT)).collect::<Result<_>>()?;
         made.sort_by_key(|made| names.iter().position(|name| *name == made.peer));
         let time = "Time of one pass, ms".to_owned();
         let count = "Instructions of one pass, millions".to_owned();

