@@ -5,4 +5,5 @@ pub mod action;
 pub mod importer;
 pub mod interpreter;
 pub mod log;
+pub mod memory;
 mod object;
