@@ -16,6 +16,7 @@ LIMIT = 20  # seconds for one module
 
 
 def main():
+    os.nice(10)  # the self-test runs at the same time, and its start is measured
     names = sys.stdin.read().split()
     children = {name: [] for name in names}
     tops = []
