@@ -204,7 +204,7 @@ impl Judge {
     }
 
     /// What can be said: of memory first, then of fds, tasks and threads; of each one thing at most.
-    pub fn verdicts(&self, headroom: &Headroom) -> impl Iterator<Item = Verdict> {
+    pub fn verdicts(&self, headroom: &Headroom) -> impl Iterator<Item = Verdict> + use<> {
         let memory = headroom.memory as f64;
         let fds = self.counted(Kind::FdLeak, Row::Fds, headroom.fds, MANY);
         let tasks = self.counted(Kind::TaskLeak, Row::Tasks, None, MANY);

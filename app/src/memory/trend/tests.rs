@@ -111,6 +111,27 @@ fn what_flattens_is_a_warm_up() {
     assert!(!warm[0].kind.is_alarm());
 }
 
+/// Three hours of work in eight, which takes 30 MiB and gives them back.
+#[test]
+fn only_what_is_new_is_growth() {
+    let mut judge = Judge::new(Scale::default());
+    let mut alarms = vec![];
+    for at in (0..48 * 3600).step_by(120).map(f64::from) {
+        let above = 10.0
+            * MIB
+            * (at % (8.0 * HOUR) / HOUR).min(3.0)
+            * f64::from(at % (8.0 * HOUR) < 3.5 * HOUR);
+        judge.add(&sample(at, BASE + above));
+        let verdicts = judge.verdicts(&room(ROOM - above));
+        alarms.extend(
+            verdicts.filter(|verdict| verdict.kind.is_alarm()).map(|_| (at / (8.0 * HOUR)) as u32),
+        );
+    }
+    alarms.dedup();
+    // The first is a leak for all that can be known.
+    assert_eq!(alarms, [0]);
+}
+
 #[test]
 fn private_memory_goes_before_resident() {
     let with_uss = |uss: f64| {
