@@ -10,7 +10,7 @@ use crate::support::{self, Image, SAMPLE};
 
 /// A clone of the workspace whose launcher has this configuration. It keeps its place, and all such
 /// clones share a target folder, so that the launcher's dependencies are compiled once.
-fn workspace(name: &str, ours: &str, device: &str) -> PathBuf {
+pub fn workspace(name: &str, ours: &str, device: &str) -> PathBuf {
     let folder = support::scratch().join("workspaces").join(name);
     // Sources that are gone must not stay.
     let _ = fs::remove_dir_all(&folder);
@@ -24,7 +24,7 @@ fn workspace(name: &str, ours: &str, device: &str) -> PathBuf {
     folder
 }
 
-fn dist(workspace: &Path, project: &Path, device: &str) -> Image {
+pub fn dist(workspace: &Path, project: &Path, device: &str) -> Image {
     let task = support::xtask()
         .cwd(workspace)
         .args(["dist", "--message-format", "json", "--device", device, "--project"])

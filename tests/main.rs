@@ -11,6 +11,7 @@ mod explain;
 mod incremental;
 mod interpreters;
 mod isolation;
+mod memory;
 mod reproducible;
 mod runtime;
 mod sizes;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use pyrmware_payload::{Entry, Fault, Payload, keys};
 
 use crate::log::{self, EXIT_CONFIG, EXIT_PAYLOAD};
+use crate::memory;
 
 /// Everything that acting needs.
 pub struct Action {
@@ -32,6 +33,8 @@ pub struct Action {
     pub startup: Option<PathBuf>,
     /// Where the modules that are asked for are written (`PYRMWARE_TRACE`).
     pub trace: Option<PathBuf>,
+    /// What is done about memory; only where the application runs.
+    pub memory: Option<memory::Settings>,
 }
 
 /// What Python runs.
@@ -98,6 +101,8 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
     // Not of a helper of multiprocessing, which has the same environment.
     let startup = switch("PYRMWARE_STARTUP").map(PathBuf::from);
     let startup = startup.filter(|_| matches!(run, Run::Application(_)));
+    let memory = memory::Settings::of(&payload).map_err(|(key, value)| bad_setting(key, &value))?;
+    let memory = memory.filter(|_| matches!(run, Run::Application(_)));
     Ok(Action {
         optimize: number(&payload, keys::OPTIMIZE)? as i32,
         magic: number(&payload, keys::MAGIC)?,
@@ -109,6 +114,7 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
         symbols,
         startup,
         trace: switch("PYRMWARE_TRACE").map(PathBuf::from),
+        memory,
     })
 }
 

@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 pub const EXIT_PAYLOAD: i32 = 70;
 /// Python could not start.
 pub const EXIT_PYTHON: i32 = 71;
+/// The application used too much memory and is to be started again.
+pub const EXIT_RESTART: i32 = 75;
 /// The launcher is built or called in a way that cannot work.
 pub const EXIT_CONFIG: i32 = 78;
 
@@ -17,6 +19,8 @@ pub enum Priority {
     Error = 3,
     /// It goes on.
     Warning = 4,
+    /// Nothing is wrong.
+    Notice = 5,
 }
 
 static NAME: OnceLock<String> = OnceLock::new();

@@ -247,6 +247,15 @@ impl Obj {
         }
     }
 
+    /// `self == other`, as a list's `in` sees it.
+    pub fn equals(&self, other: &Obj) -> Py<bool> {
+        // SAFETY: both are live.
+        match unsafe { ffi::PyObject_RichCompareBool(self.as_ptr(), other.as_ptr(), ffi::Py_EQ) } {
+            -1 => Err(Raised),
+            equal => Ok(equal != 0),
+        }
+    }
+
     /// Whether the object is this very one.
     pub fn is(&self, other: &Obj) -> bool {
         self.0 == other.0

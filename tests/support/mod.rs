@@ -15,7 +15,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use task::{Ended, Task};
+pub use task::Ended;
+use task::Task;
 
 /// The top folder of this workspace.
 pub static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {

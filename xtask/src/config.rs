@@ -1,6 +1,7 @@
 //! `pyproject.toml`, `app/Cargo.toml` and flags -> [`Config`]: checked intent, no effects.
 
 mod device_side;
+mod memory;
 mod python_side;
 mod raw;
 mod source;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use crate::paths::Paths;
 
 pub use device_side::HOST;
+pub use memory::Memory;
 pub use workspace::{Workspace, workspace};
 
 /// What to build, for which device, how.
@@ -252,6 +254,8 @@ pub struct Device {
     pub extensions: Extensions,
     /// Whether the launcher ignores `PYRMWARE_*`: `[package.metadata.pyrmware] locked-down`.
     pub locked_down: bool,
+    /// What is done about memory: `[package.metadata.pyrmware.memory]`; none: nothing.
+    pub memory: Option<Memory>,
 }
 
 /// How libpython is linked.

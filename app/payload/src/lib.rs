@@ -89,6 +89,20 @@ pub mod keys {
     /// For which engine the regular expressions are compiled: `_sre.MAGIC`, `CODESIZE`, `MAXREPEAT`, `MAXGROUPS`,
     /// and the byte order, with spaces between; absent without any.
     pub const PATTERNS: &str = "patterns";
+    /// The soft limit: bytes, or `70%` of what there is. Memory is supervised where there is one of both limits.
+    pub const MEMORY_SOFT: &str = "memory-soft";
+    /// The hard limit.
+    pub const MEMORY_HARD: &str = "memory-hard";
+    /// At the hard limit: `restart`, `exit` or `report`.
+    pub const MEMORY_ON_HARD: &str = "memory-on-hard";
+    /// How it starts again: `exec` or `init`.
+    pub const MEMORY_RESTART: &str = "memory-restart";
+    /// The folder of reports; absent: none are written.
+    pub const MEMORY_REPORT_DIR: &str = "memory-report-dir";
+    /// Milliseconds between two looks.
+    pub const MEMORY_INTERVAL: &str = "memory-interval";
+    /// Milliseconds that the application has to end.
+    pub const MEMORY_GRACE: &str = "memory-grace";
 }
 
 const MAGIC: &[u8; 8] = b"PYRMWARE";

@@ -32,7 +32,17 @@ if TYPE_CHECKING:
 
     Hook = TypeVar("Hook", bound=Callable[[int], object])
 
-__all__ = ["HARD", "SOFT", "Memory", "expect_dead", "heartbeat", "memory", "on_pressure", "ready"]
+__all__ = [
+    "HARD",
+    "SOFT",
+    "Memory",
+    "expect_dead",
+    "heartbeat",
+    "last_exit",
+    "memory",
+    "on_pressure",
+    "ready",
+]
 
 SOFT: "Final[int]" = 10
 """Pressure: the soft limit is passed. Give up what can be had again: caches, histories, idle
@@ -132,6 +142,13 @@ def memory() -> Memory:
     return Memory(**_memory())
 
 
+def last_exit() -> "str | None":
+    """Say why the launcher started the application again: "memory", for its hard limit. None at the
+    first start, and after an end that was the application's own or another program's doing.
+    """
+    return _last_exit()
+
+
 def _kind(value: object) -> str:
     return repr(type(value).__name__)
 
@@ -158,4 +175,5 @@ _on_pressure: "Callable[[Callable[[int], object]], None]" = getattr(
     _launcher, "on_pressure", _nothing
 )
 _expect_dead: "Callable[[object, str], None]" = getattr(_launcher, "expect_dead", _nothing)
+_last_exit: "Callable[[], str | None]" = getattr(_launcher, "last_exit", _nothing)
 _memory: "Callable[[], dict[str, int | None]]" = getattr(_launcher, "memory", _statm)

@@ -11,6 +11,7 @@ use pyrmware_payload::startup::marks;
 use crate::action::{Action, Run};
 use crate::importer::{self, timing};
 use crate::log::{self, EXIT_PAYLOAD, EXIT_PYTHON};
+use crate::memory;
 use crate::object::Py;
 
 /// Version of the libpython that is linked: ("3.11", "3.11.2").
@@ -30,11 +31,14 @@ pub fn run(action: Action) -> i32 {
     if let Some(file) = &action.trace {
         importer::trace::record(file);
     }
+    if let Some(settings) = &action.memory {
+        memory::remember(&action.executable, &action.arguments, settings.on_hard);
+    }
     if let Err(failure) = config::initialize_core(&action) {
         return failure.report();
     }
     timing::mark(marks::CORE);
-    let Action { payload, executable, magic, run, report_pruned, symbols, .. } = action;
+    let Action { payload, executable, magic, run, report_pruned, symbols, memory, .. } = action;
     importer::prepare(payload, executable, importer::Options { report_pruned, symbols });
     check_magic(magic);
     started(importer::install());
@@ -42,6 +46,10 @@ pub fn run(action: Action) -> i32 {
         return failure.report();
     }
     started(importer::complete());
+    if let Some(settings) = memory {
+        started(memory::install());
+        memory::start(settings);
+    }
     timing::mark(marks::PYTHON);
     match run {
         Run::Interpreter => main::interpreter(),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use toml::Spanned;
 
+use super::memory::{self, Memory};
 use super::source::{Complaint, Source};
 use super::{Device, Extensions, Link, raw};
 
@@ -48,6 +49,8 @@ impl DeviceSide {
 pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Complaint> {
     let file: raw::CargoToml = source.parse(elsewhere)?;
     let ours = file.package.metadata.pyrmware;
+    let memory = ours.memory.as_ref().map(|table| memory::check(source, table)).transpose()?;
+    let whole = Whole { locked_down: ours.locked_down, memory };
     let mut devices = BTreeMap::new();
     for (name, device) in ours.device {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -56,11 +59,11 @@ pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Compla
                 .complain(name.span(), "this is no name for a device; a folder is named after it")
                 .help("accepted: ASCII letters, digits, - and _"));
         }
-        let checked = self::device(source, folder, name.get_ref(), &device, ours.locked_down)?;
+        let checked = self::device(source, folder, name.get_ref(), &device, &whole)?;
         devices.insert(name.into_inner(), checked);
     }
     if !devices.contains_key(HOST) {
-        let host = device(source, folder, HOST, &raw::Device::default(), ours.locked_down)?;
+        let host = device(source, folder, HOST, &raw::Device::default(), &whole)?;
         devices.insert(HOST.into(), host);
     }
     let python_app = ours.python_app.map(|path| folder.join(path.get_ref()));
@@ -70,9 +73,6 @@ pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Compla
 fn elsewhere(path: &str) -> Option<String> {
     let key = path.strip_prefix("package.metadata.pyrmware.")?;
     let first = key.split('.').next()?;
-    if first == "memory" {
-        return Some("this version does not supervise memory; leave the table out".into());
-    }
     PYTHON_SIDE.contains(&first).then(|| {
         let table = match first {
             "entry" | "include" | "sdists" => String::new(),
@@ -87,7 +87,7 @@ fn device(
     folder: &Path,
     name: &str,
     device: &raw::Device,
-    locked_down: bool,
+    whole: &Whole,
 ) -> Result<Device, Complaint> {
     Ok(Device {
         name: name.to_owned(),
@@ -107,12 +107,19 @@ fn device(
                 ("sidecar", Extensions::Sidecar),
             ],
         )?,
-        locked_down,
+        locked_down: whole.locked_down,
+        memory: whole.memory.clone(),
     })
 }
 
+/// What is said for all devices.
+struct Whole {
+    locked_down: bool,
+    memory: Option<Memory>,
+}
+
 /// The value of a key that takes one of a few words; its default when it is not there.
-fn choose<T: Copy + Default>(
+pub(super) fn choose<T: Copy + Default>(
     source: &Source,
     text: Option<&Spanned<String>>,
     accepted: &[(&str, T)],

@@ -297,7 +297,7 @@ fn budget(source: &Source, ours: &raw::Pyrmware) -> Result<Budget, Complaint> {
 }
 
 /// "80 ms", "1.5 s".
-fn duration(source: &Source, value: &Spanned<Value>) -> Result<Duration, Complaint> {
+pub(super) fn duration(source: &Source, value: &Spanned<Value>) -> Result<Duration, Complaint> {
     let parsed = value.get_ref().as_str().and_then(|text| {
         let text = text.trim();
         let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
@@ -355,7 +355,7 @@ fn optimize(source: &Source, raw: &raw::Optimize) -> Result<Optimize, Complaint>
     Ok(Optimize { docstrings, columns, lazy_imports, patterns })
 }
 
-fn size(source: &Source, value: &Spanned<Value>) -> Result<u64, Complaint> {
+pub(super) fn size(source: &Source, value: &Spanned<Value>) -> Result<u64, Complaint> {
     let bytes = match value.get_ref() {
         Value::Integer(bytes) => u64::try_from(*bytes).ok(),
         Value::String(text) => parse_size(text),

@@ -131,8 +131,22 @@ pub struct DeviceSide {
     pub python_app: Option<Text>,
     #[serde(default)]
     pub locked_down: bool,
+    pub memory: Option<Spanned<Memory>>,
     #[serde(default)]
     pub device: BTreeMap<Text, Device>,
+}
+
+/// `[package.metadata.pyrmware.memory]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Memory {
+    pub soft: Option<Spanned<Value>>,
+    pub hard: Option<Spanned<Value>>,
+    pub on_hard: Option<Text>,
+    pub restart: Option<Text>,
+    pub report_dir: Option<Text>,
+    pub interval: Option<Spanned<Value>>,
+    pub grace: Option<Spanned<Value>>,
 }
 
 /// `[package.metadata.pyrmware.device.NAME]`.

@@ -256,21 +256,20 @@ fn settings(plan: &Plan, compiled: &Compiled) -> BTreeMap<String, String> {
     let lines: Vec<String> = pairs.map(|(module, asker)| format!("{module} {asker}")).collect();
     let done_without = lines.join("\n");
     let (major, minor) = plan.interpreter.version;
-    BTreeMap::from(
-        [
-            (keys::APP, project.name.clone()),
-            (keys::VERSION, project.version.clone()),
-            (keys::ENTRY, project.entry.to_string()),
-            (keys::PYTHON, format!("{major}.{minor}")),
-            (keys::MAGIC, plan.interpreter.magic.to_string()),
-            (keys::TARGET, plan.target.clone()),
-            (keys::OPTIMIZE, OPTIMIZE.to_string()),
-            (keys::LAZY, compiled.lazy().to_string()),
-            (keys::LOCKED_DOWN, plan.config.device.locked_down.to_string()),
-            (keys::DONE_WITHOUT, done_without),
-        ]
-        .map(|(key, value)| (key.to_owned(), value)),
-    )
+    let memory = plan.config.device.memory.iter().flat_map(|memory| memory.settings());
+    let all = [
+        (keys::APP, project.name.clone()),
+        (keys::VERSION, project.version.clone()),
+        (keys::ENTRY, project.entry.to_string()),
+        (keys::PYTHON, format!("{major}.{minor}")),
+        (keys::MAGIC, plan.interpreter.magic.to_string()),
+        (keys::TARGET, plan.target.clone()),
+        (keys::OPTIMIZE, OPTIMIZE.to_string()),
+        (keys::LAZY, compiled.lazy().to_string()),
+        (keys::LOCKED_DOWN, plan.config.device.locked_down.to_string()),
+        (keys::DONE_WITHOUT, done_without),
+    ];
+    all.into_iter().chain(memory).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// The dropped modules that a program can ask for: below a dropped package the package is asked for

@@ -101,6 +101,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         link: None,
         extensions: Extensions::Auto,
         locked_down: false,
+        memory: None,
     };
     let config = Config {
         paths: Paths { root: root.to_owned(), target: root.join("target"), app: root.join("none") },

@@ -1,0 +1,81 @@
+//! What the payload says of memory.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyrmware_payload::{Payload, keys};
+
+use super::limits::Amount;
+
+/// What is configured; made by xtask, which has checked it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where memory is given back.
+    pub soft: Option<Amount>,
+    /// Where the application ends.
+    pub hard: Option<Amount>,
+    /// What is done there.
+    pub on_hard: OnHard,
+    /// Where reports are kept.
+    pub report_dir: Option<PathBuf>,
+    /// Between two looks.
+    pub interval: Duration,
+    /// What the application has to end.
+    pub grace: Duration,
+    /// As they appear in reports.
+    pub app: String,
+    /// As they appear in reports.
+    pub version: String,
+}
+
+/// What is done at the hard limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnHard {
+    /// The application ends, and this process becomes a new launcher.
+    Exec,
+    /// The application ends with the exit code that asks whoever started it to start it again.
+    Exit,
+    /// It is told, and no more.
+    Report,
+}
+
+impl Settings {
+    /// None where there is no limit: then memory is not supervised. The error is the key of a setting that
+    /// cannot be understood, and its value.
+    ///
+    /// # Errors
+    /// A value that xtask does not write.
+    pub fn of(payload: &Payload<'_>) -> Result<Option<Settings>, (&'static str, String)> {
+        let text = |key| payload.setting(key).ok();
+        let wrong = |key: &'static str| move || (key, text(key).unwrap_or_default().to_owned());
+        let limit = |key| match text(key) {
+            None => Ok(None),
+            Some(value) => Amount::parse(value).ok_or_else(wrong(key)).map(Some),
+        };
+        let time = |key| {
+            let milliseconds = text(key).and_then(|text| text.parse().ok());
+            milliseconds.map(Duration::from_millis).ok_or_else(wrong(key))
+        };
+        let (soft, hard) = (limit(keys::MEMORY_SOFT)?, limit(keys::MEMORY_HARD)?);
+        if soft.is_none() && hard.is_none() {
+            return Ok(None);
+        }
+        let on_hard = match (text(keys::MEMORY_ON_HARD), text(keys::MEMORY_RESTART)) {
+            (Some("restart"), Some("exec")) => OnHard::Exec,
+            (Some("restart"), Some("init")) | (Some("exit"), _) => OnHard::Exit,
+            (Some("report"), _) => OnHard::Report,
+            (Some("restart"), _) => return Err(wrong(keys::MEMORY_RESTART)()),
+            _ => return Err(wrong(keys::MEMORY_ON_HARD)()),
+        };
+        Ok(Some(Settings {
+            soft,
+            hard,
+            on_hard,
+            report_dir: text(keys::MEMORY_REPORT_DIR).map(PathBuf::from),
+            interval: time(keys::MEMORY_INTERVAL)?,
+            grace: time(keys::MEMORY_GRACE)?,
+            app: text(keys::APP).unwrap_or_default().to_owned(),
+            version: text(keys::VERSION).unwrap_or_default().to_owned(),
+        }))
+    }
+}

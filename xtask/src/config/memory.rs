@@ -1,0 +1,129 @@
+//! `[package.metadata.pyrmware.memory]`: how much memory the application may have, and what happens then.
+
+use std::time::Duration;
+
+use pyrmware_payload::keys;
+use toml::{Spanned, Value};
+
+use super::device_side::choose;
+use super::python_side::{duration, size};
+use super::raw;
+use super::source::{Complaint, Source};
+
+/// What the launcher does about memory; without the table, nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    soft: Option<Amount>,
+    hard: Option<Amount>,
+    on_hard: &'static str,
+    restart: &'static str,
+    report_dir: Option<String>,
+    interval: Duration,
+    grace: Duration,
+}
+
+/// How much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Amount {
+    Bytes(u64),
+    /// Of what the device or the cgroup has.
+    Percent(u8),
+}
+
+/// Two looks at the memory are this far apart, unless it is said.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// What the application has to end, unless it is said.
+const GRACE: Duration = Duration::from_secs(10);
+
+pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Memory, Complaint> {
+    let raw = table.get_ref();
+    let limit = |value: &Option<Spanned<Value>>| {
+        value.as_ref().map(|value| amount(source, value)).transpose()
+    };
+    let (soft, hard) = (limit(&raw.soft)?, limit(&raw.hard)?);
+    let wrong = match (soft, hard) {
+        (None, None) => {
+            return Err(source
+                .complain(table.span(), "there is no limit in it")
+                .help("give soft, hard, or both: soft = \"70%\""));
+        }
+        (Some(Amount::Bytes(soft)), Some(Amount::Bytes(hard))) => soft >= hard,
+        (Some(Amount::Percent(soft)), Some(Amount::Percent(hard))) => soft >= hard,
+        _ => false,
+    };
+    if let (true, Some(value)) = (wrong, &raw.soft) {
+        return Err(source
+            .complain(value.span(), "the soft limit is not below the hard one")
+            .help("at the soft limit memory is given back, at the hard one the application ends"));
+    }
+    let absolute = |path: &&Spanned<String>| !path.get_ref().starts_with('/');
+    if let Some(path) = raw.report_dir.as_ref().filter(absolute) {
+        return Err(source
+            .complain(path.span(), "this is no absolute path")
+            .help("it is a folder of the device, such as /var/lib/app/memory"));
+    }
+    let time = |value: &Option<Spanned<Value>>, default| match value {
+        Some(value) => duration(source, value),
+        None => Ok(default),
+    };
+    let words = ["restart", "exit", "report"].map(|word| (word, Word(word)));
+    let on_hard = choose(source, raw.on_hard.as_ref(), &words)?.or("restart");
+    let words = ["exec", "init"].map(|word| (word, Word(word)));
+    let restart = choose(source, raw.restart.as_ref(), &words)?.or("exec");
+    Ok(Memory {
+        soft,
+        hard,
+        on_hard,
+        restart,
+        report_dir: raw.report_dir.as_ref().map(|path| path.get_ref().clone()),
+        interval: time(&raw.interval, INTERVAL)?,
+        grace: time(&raw.grace, GRACE)?,
+    })
+}
+
+/// A word that is accepted; empty: none was given.
+#[derive(Clone, Copy, Default)]
+struct Word(&'static str);
+
+impl Word {
+    fn or(self, default: &'static str) -> &'static str {
+        if self.0.is_empty() { default } else { self.0 }
+    }
+}
+
+/// `"70%"`, or what is a size elsewhere.
+fn amount(source: &Source, value: &Spanned<Value>) -> Result<Amount, Complaint> {
+    let text = value.get_ref().as_str().unwrap_or_default().trim();
+    let Some(number) = text.strip_suffix('%') else {
+        return size(source, value)
+            .map(Amount::Bytes)
+            .map_err(|complaint| complaint.help("or a part of what there is: \"70%\""));
+    };
+    match number.trim().parse() {
+        Ok(percent @ 1..=100) => Ok(Amount::Percent(percent)),
+        _ => Err(source
+            .complain(value.span(), "this is no part of a whole")
+            .help("accepted: \"1%\" to \"100%\", or a size as \"64 MiB\"")),
+    }
+}
+
+impl Memory {
+    /// As the launcher reads them in its payload.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let amount = |amount: Amount| match amount {
+            Amount::Bytes(bytes) => bytes.to_string(),
+            Amount::Percent(percent) => format!("{percent}%"),
+        };
+        let limits = [(keys::MEMORY_SOFT, self.soft), (keys::MEMORY_HARD, self.hard)];
+        let limits = limits.into_iter().filter_map(|(key, limit)| Some((key, amount(limit?))));
+        let reports = self.report_dir.iter().map(|dir| (keys::MEMORY_REPORT_DIR, dir.clone()));
+        let milliseconds = |time: Duration| time.as_millis().max(1).to_string();
+        let rest = [
+            (keys::MEMORY_ON_HARD, self.on_hard.to_owned()),
+            (keys::MEMORY_RESTART, self.restart.to_owned()),
+            (keys::MEMORY_INTERVAL, milliseconds(self.interval)),
+            (keys::MEMORY_GRACE, milliseconds(self.grace)),
+        ];
+        limits.chain(reports).chain(rest).collect()
+    }
+}
