@@ -53,12 +53,19 @@ pub fn request(level: i64) {
 
 /// What was done since this was asked for the last time.
 pub fn done() -> Option<Relief> {
-    DONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    DONE.try_lock().ok()?.take()
 }
 
 /// What the last full collection left, once.
 pub fn heap() -> Option<Heap> {
-    HEAP.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    HEAP.try_lock().ok()?.take()
+}
+
+/// Nobody waits: in a process that was forked while the guard had the lock, it would be for ever.
+fn put<T>(place: &Mutex<Option<T>>, value: T) {
+    if let Ok(mut place) = place.try_lock() {
+        *place = Some(value);
+    }
 }
 
 extern "C" fn relieve(_: *mut c_void) -> c_int {
@@ -93,7 +100,7 @@ fn give_back(level: i64) {
     trim();
     count("trim".to_owned());
     let relief = Relief { level, given, took: since.elapsed() };
-    *DONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(relief);
+    put(&DONE, relief);
 }
 
 fn name_of(hook: &Obj) -> String {
@@ -132,7 +139,7 @@ pub fn after_collection(args: &[Obj]) -> Py {
                 arenas: None,
                 malloc: malloc(),
             };
-            *HEAP.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(heap);
+            put(&HEAP, heap);
         }
     }
     Ok(Obj::none())
