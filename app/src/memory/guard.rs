@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 const WORTH: u64 = 50;
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// Flash wears out: of reliefs, which may be many, not more are reported.
+const BETWEEN_REPORTS: Duration = Duration::from_secs(600);
 /// The thread reads small files and formats lines.
 const STACK: usize = 128 << 10;
 
@@ -91,6 +93,8 @@ struct Guard {
     relieved: Option<Instant>,
     pause: Duration,
     last_relief: Option<Relief>,
+    /// The last report of a relief.
+    reported: Option<Instant>,
     /// What was told of the trend.
     told: Vec<Kind>,
     told_hard: bool,
@@ -116,6 +120,7 @@ impl Guard {
             relieved: None,
             pause: PAUSE,
             last_relief: None,
+            reported: None,
             told: Vec::new(),
             told_hard: false,
         }
@@ -177,7 +182,10 @@ impl Guard {
         let (total, took) = (mib(relief.total()), relief.took.as_millis());
         let text = format!("memory: {level} limit: {total} given back in {took} ms{detail}");
         log::line(Priority::Notice, &text);
-        self.report("soft", &text, rss, private, Some(&relief));
+        if self.reported.is_none_or(|last| last.elapsed() >= BETWEEN_REPORTS) {
+            self.reported = Some(Instant::now());
+            self.report("soft", &text, rss, private, Some(&relief));
+        }
         self.last_relief = Some(relief);
     }
 

@@ -126,7 +126,8 @@ pub fn insist() {
 /// Ends this process: it becomes a new launcher, or asks for one.
 fn end() -> ! {
     let Some(start) = START.get() else { exit() };
-    let short_runs = if start.at.elapsed() >= LONG { 0 } else { start.short_runs + 1 };
+    let short_runs =
+        if start.at.elapsed() >= LONG { 0 } else { start.short_runs.saturating_add(1) };
     if start.on_hard != OnHard::Exec {
         exit();
     }
