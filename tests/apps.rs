@@ -41,6 +41,7 @@ applications! {
     hello: "hello", always,
     layout: "layout", always,
     lazy: "lazy", always,
+    leaks: "leaks", always,
     loops: "loops", with_all,
     modbus: "modbus", with_all,
     mqtt: "mqtt", always,

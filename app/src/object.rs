@@ -256,6 +256,16 @@ impl Obj {
         }
     }
 
+    /// What iterating over it gives.
+    pub fn items(&self) -> Py<Vec<Obj>> {
+        // SAFETY: the object is live; a tuple's items are borrowed from it.
+        unsafe {
+            let tuple = Obj::owned(ffi::PySequence_Tuple(self.as_ptr()))?;
+            let size = ffi::PyTuple_Size(tuple.as_ptr());
+            (0..size).map(|at| Obj::borrowed(ffi::PyTuple_GetItem(tuple.as_ptr(), at))).collect()
+        }
+    }
+
     /// Whether the object is this very one.
     pub fn is(&self, other: &Obj) -> bool {
         self.0 == other.0
@@ -283,6 +293,12 @@ pub fn frame() -> Option<Obj> {
 pub fn type_error(message: &str) -> Raised {
     // SAFETY: the exception's type is a live static of libpython.
     raise(unsafe { ffi::PyExc_TypeError }, message)
+}
+
+/// Sets a RuntimeError.
+pub fn runtime_error(message: &str) -> Raised {
+    // SAFETY: as above.
+    raise(unsafe { ffi::PyExc_RuntimeError }, message)
 }
 
 /// Sets an ImportError.
@@ -326,6 +342,17 @@ pub fn without_exception(work: impl FnOnce() -> Py<()>) {
             ffi::PyErr_Clear();
         }
         ffi::PyErr_Restore(kind, value, trace);
+    }
+}
+
+/// Waits for something without the GIL; `work` touches no object.
+pub fn released<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: the GIL is held by this thread, and held again when this returns.
+    unsafe {
+        let thread = ffi::PyEval_SaveThread();
+        let result = work();
+        ffi::PyEval_RestoreThread(thread);
+        result
     }
 }
 

@@ -27,8 +27,9 @@ except ModuleNotFoundError:
 
 TYPE_CHECKING = False  # type checkers take it as true; `typing` would cost more than this package
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Final, TypeVar
+    from weakref import ref
 
     Hook = TypeVar("Hook", bound=Callable[[int], object])
 
@@ -42,6 +43,7 @@ __all__ = [
     "memory",
     "on_pressure",
     "ready",
+    "snapshot",
 ]
 
 SOFT: "Final[int]" = 10
@@ -149,6 +151,33 @@ def last_exit() -> "str | None":
     return _last_exit()
 
 
+def snapshot(types: "Iterable[str]" = (), objects: "Iterable[ref[object]]" = ()) -> "str | None":
+    """Look through all objects: a JSON text of what there is and who holds it; None off the device.
+
+    `types` are full names of classes, "package.module.Class", whose instances are looked for;
+    `objects` are weak references to single ones. With neither, it is the classes that had grown
+    most between the two snapshots before. The application stands still for as long as a fork takes;
+    the caller waits for the answer, other threads go on. The text is an object with these keys:
+
+    holders     how the objects that were looked for are held: "type", "signature" (the shortest
+                path from a module, frame or task, without what differs between objects that are
+                held alike), "example" (one path whole), "count", "of" (how many there are of the
+                type: of more than 10,000 the others are not looked at), "bytes", and "per_hour"
+                from the second snapshot on
+    types       all objects by type: "type", "count", "bytes"; the first 100 by bytes
+    containers  the longest lists, dicts, sets, tuples and deques: "type", "length", "path"
+    grown       of which types there are more than in the snapshot before, "since_seconds" ago
+    unreached   how many of `objects` live and are reached from nowhere: cyclic garbage, or held by
+                C code
+    complete    False: there was too much to look at all; what is missing is far from the roots
+    paths       False: this Python's objects are not as they are known; types are counted only
+
+    Bytes are a lower bound: what only a type's `__sizeof__` knows is left out. Raises RuntimeError
+    where memory could not be looked through.
+    """
+    return _snapshot(types, objects)
+
+
 def _kind(value: object) -> str:
     return repr(type(value).__name__)
 
@@ -176,4 +205,7 @@ _on_pressure: "Callable[[Callable[[int], object]], None]" = getattr(
 )
 _expect_dead: "Callable[[object, str], None]" = getattr(_launcher, "expect_dead", _nothing)
 _last_exit: "Callable[[], str | None]" = getattr(_launcher, "last_exit", _nothing)
+_snapshot: "Callable[[Iterable[str], Iterable[ref[object]]], str | None]" = getattr(
+    _launcher, "snapshot", _nothing
+)
 _memory: "Callable[[], dict[str, int | None]]" = getattr(_launcher, "memory", _statm)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import types
 import unittest
+import weakref
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +24,8 @@ class OffTheDevice(unittest.TestCase):
         self.assertIsNone(pyrmware.ready(status="serving"))
         self.assertIsNone(pyrmware.heartbeat())
         self.assertIsNone(pyrmware.expect_dead(self, "the test is over"))
+        self.assertIsNone(pyrmware.snapshot())
+        self.assertIsNone(pyrmware.snapshot(["app.Session"], objects=[weakref.ref(self)]))
 
     def test_on_pressure_is_a_function_and_a_decorator(self):
         def hook(level):
@@ -102,7 +105,8 @@ class OnTheDevice(unittest.TestCase):
     def test_calls_are_handed_over(self):
         launcher = mock.Mock()
         launcher.memory.return_value = {"rss": 3, "soft": 2, "hard": 4}
-        names = ["ready", "heartbeat", "on_pressure", "expect_dead", "memory"]
+        launcher.snapshot.return_value = "{}"
+        names = ["ready", "heartbeat", "on_pressure", "expect_dead", "memory", "snapshot"]
         module = self.load(**{name: getattr(launcher, name) for name in names})
         module.ready()
         module.ready("serving")
@@ -110,6 +114,7 @@ class OnTheDevice(unittest.TestCase):
         module.on_pressure(print)
         module.expect_dead(self, "over")
         self.assertEqual(module.memory().hard, 4)
+        self.assertEqual(module.snapshot(["app.Session"]), "{}")
         self.assertEqual(
             launcher.mock_calls,
             [
@@ -119,6 +124,7 @@ class OnTheDevice(unittest.TestCase):
                 mock.call.on_pressure(print),
                 mock.call.expect_dead(self, "over"),
                 mock.call.memory(),
+                mock.call.snapshot(["app.Session"], ()),
             ],
         )
 

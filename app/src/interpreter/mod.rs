@@ -46,6 +46,7 @@ pub fn run(action: Action) -> i32 {
         return failure.report();
     }
     started(importer::complete());
+    started(memory::snapshot::install());
     if let Some(settings) = memory {
         started(memory::install());
         memory::start(settings);

@@ -1,0 +1,177 @@
+//! The child that walks: forked with the GIL held, so that the heap is whole, and hidden from the
+//! application, which is stopped for the fork alone.
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use super::Task;
+use super::send::Sender;
+
+/// A child that walks.
+pub struct Child {
+    process: libc::pid_t,
+    /// What it says.
+    pub output: File,
+}
+
+impl Child {
+    /// Forks. Called with the GIL held.
+    pub fn start(task: &Task<'_>, seconds: u32) -> io::Result<Child> {
+        let (output, input) = pipe()?;
+        let signals = Blocked::new();
+        // SAFETY: the child's only thread is this one; it runs `act` and ends.
+        let process = unsafe { fork() };
+        match process {
+            -1 => Err(io::Error::last_os_error()),
+            0 => act(task, input.as_raw_fd(), seconds),
+            process => {
+                drop(signals);
+                Ok(Child { process, output: File::from(output) })
+            }
+        }
+    }
+
+    /// Waits for the child's end, and says what went wrong if anything did.
+    pub fn reap(self) -> Result<(), String> {
+        drop(self.output);
+        let mut status = 0;
+        loop {
+            // SAFETY: a system call. `__WALL`: the child sends no signal at its end.
+            let reaped = unsafe { libc::waitpid(self.process, &mut status, libc::__WALL) };
+            if reaped == self.process {
+                break;
+            }
+            let error = io::Error::last_os_error();
+            if error.raw_os_error() != Some(libc::EINTR) {
+                return Err(format!("the process that looked through memory is lost: {error}"));
+            }
+        }
+        if libc::WIFSIGNALED(status) {
+            let why = match libc::WTERMSIG(status) {
+                libc::SIGALRM => "took too long".to_owned(),
+                libc::SIGKILL => "was killed; is memory short?".to_owned(),
+                signal => format!("ended by signal {signal}"),
+            };
+            return Err(format!("the process that looked through memory {why}"));
+        }
+        match libc::WEXITSTATUS(status) {
+            0 => Ok(()),
+            _ => Err("the process that looked through memory got none for itself".to_owned()),
+        }
+    }
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: a system call; the descriptors are ours.
+    unsafe {
+        if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
+    }
+}
+
+/// A fork without what `fork` does besides: handlers that libraries have registered would stop their
+/// threads for it. Without a signal at its end the application's `wait` does not see the child.
+///
+/// # Safety
+/// The child uses nothing that another thread may have been changing.
+unsafe fn fork() -> libc::pid_t {
+    // SAFETY: no flags and no stack: a copy of this process.
+    let process = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+    if process == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
+        // qemu-user knows no children without a signal.
+        // SAFETY: as the caller says.
+        return unsafe { libc::fork() };
+    }
+    process as libc::pid_t
+}
+
+/// All signals are blocked in this thread while this lives: handlers of the application must not run in
+/// the child, and threads that the launcher starts for itself must leave signals to others.
+pub struct Blocked(libc::sigset_t);
+
+impl Blocked {
+    /// Blocks them.
+    pub fn new() -> Blocked {
+        let mut before = MaybeUninit::uninit();
+        // SAFETY: fills both sets.
+        unsafe {
+            let mut all = MaybeUninit::uninit();
+            libc::sigfillset(all.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+            Blocked(before.assume_init())
+        }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: the mask that was.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+    }
+}
+
+/// Ends the process, whatever happens: a panic must not unwind into the application's code.
+struct End(i32);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(self.0) }
+    }
+}
+
+/// The child's life.
+fn act(task: &Task<'_>, pipe: i32, seconds: u32) -> ! {
+    let mut end = End(1);
+    // SAFETY: system calls only; the descriptors and the signal handling are the child's own copies.
+    unsafe {
+        for signal in 1..32 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        // A connection that the application closes must not stay open because of the child.
+        libc::dup2(pipe, 0);
+        close_from(1);
+        let score =
+            libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if score >= 0 {
+            libc::write(score, c"1000".as_ptr().cast(), 4);
+            libc::close(score);
+        }
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::setrlimit(libc::RLIMIT_CORE, &none);
+        libc::setpriority(libc::PRIO_PROCESS, 0, 10);
+        libc::alarm(seconds);
+        let mut empty = MaybeUninit::uninit();
+        libc::sigemptyset(empty.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, empty.as_ptr(), ptr::null_mut());
+    }
+    let mut sender = Sender::new(0);
+    if super::walk(task, &mut sender).is_some() {
+        end.0 = 0;
+    }
+    sender.flush();
+    drop(end);
+    unreachable!("the process has ended")
+}
+
+/// Closes all descriptors from this one on.
+///
+/// # Safety
+/// Nothing uses them.
+unsafe fn close_from(first: u32) {
+    // SAFETY: system calls; kernels before 5.9 know no ranges.
+    unsafe {
+        if libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) != 0 {
+            let most = libc::sysconf(libc::_SC_OPEN_MAX).clamp(256, 1 << 16);
+            for descriptor in first as i32..most as i32 {
+                libc::close(descriptor);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""Sessions that leak, and who holds them."""
