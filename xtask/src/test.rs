@@ -141,7 +141,7 @@ impl Check<'_> {
             Step::Unit => {
                 machine::prepare(self.ui)?;
                 // No `--doc`: there are no examples to run, and rustdoc takes as long as a build.
-                self.cargo(&["test", "--workspace", "--lib", "--bins"])
+                self.cargo(&["test", "--workspace", "--lib"])
             }
             Step::E2e => {
                 machine::prepare(self.ui)?;
