@@ -1,6 +1,7 @@
 """`leaks WAY`: leak sessions in this way and print who holds them."""
 
 import asyncio
+import gc
 import json
 import sys
 import weakref
@@ -51,6 +52,16 @@ def dead():
     report(pyrmware.snapshot(objects=[reference]))
 
 
+def prompt():
+    """Sessions whose clients have left, by weak references."""
+    from .prompt import leak
+
+    references = asyncio.run(leak())
+    gc.collect()
+    print("alive:", sum(reference() is not None for reference in references))
+    report(pyrmware.snapshot(objects=references))
+
+
 def main(way):
     if way == "--ready":
         print("ready")
@@ -58,6 +69,8 @@ def main(way):
         grown()
     elif way == "dead":
         dead()
+    elif way == "prompt":
+        prompt()
     elif way in [function.__name__ for function in ways.ASYNC_WAYS]:
         asyncio.run(getattr(ways, way)(tell))
     else:
