@@ -1,10 +1,15 @@
 //! The Rust crates inside the launcher, as cargo resolved them.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
+use crate::dist::hex;
 use crate::dist::resolve::Plan;
 
 /// A crate whose code is in the launcher.
@@ -18,11 +23,36 @@ pub struct Crate {
     pub local: bool,
 }
 
-/// Asks cargo, without network: the launcher has just been built, so everything is there.
+/// Asks cargo, without network: the launcher has just been built, so everything is there. What it said is
+/// kept until what it reads changes, for it takes as long as linking does.
 ///
+/// # Errors
+/// Cargo fails, or a file cannot be read or written.
+pub fn of_launcher(plan: &Plan) -> Result<BTreeSet<Crate>> {
+    let paths = &plan.config.paths;
+    let mut state = Sha256::new_with_prefix(format!("{:?} {}", plan.cargo, plan.target));
+    let manifests = [paths.app_manifest(), paths.app().join("payload/Cargo.toml")];
+    for file in manifests.into_iter().chain([paths.root.join("Cargo.lock")]) {
+        let act = || format!("cannot read {}", file.display());
+        state.update(fs::read(&file).with_context(act)?);
+    }
+    let kept = paths.cache().join("crates").join(hex(&state.finalize()));
+    if let Ok(tree) = fs::read_to_string(&kept) {
+        return Ok(parse(&tree));
+    }
+    let tree = ask(plan)?;
+    let act = || format!("cannot write {}", kept.display());
+    let folder = kept.parent().with_context(act)?;
+    fs::create_dir_all(folder).with_context(act)?;
+    let mut file = NamedTempFile::new_in(folder).with_context(act)?;
+    file.write_all(tree.as_bytes()).with_context(act)?;
+    file.persist(&kept).with_context(act)?;
+    Ok(parse(&tree))
+}
+
 /// `cargo tree` and not `cargo metadata`, whose features are those of the whole workspace: xtask's would
 /// be taken for the launcher's.
-pub fn of_launcher(plan: &Plan) -> Result<BTreeSet<Crate>> {
+fn ask(plan: &Plan) -> Result<String> {
     let output = Command::new(&plan.cargo)
         .arg("tree")
         .arg("--manifest-path")
@@ -37,7 +67,7 @@ pub fn of_launcher(plan: &Plan) -> Result<BTreeSet<Crate>> {
             String::from_utf8_lossy(&output.stderr).trim_end()
         );
     }
-    Ok(parse(&String::from_utf8_lossy(&output.stdout)))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Lines like `libc v0.2.177|MIT OR Apache-2.0`, `own v0.1.0 (/its/folder)|MIT (*)`.
