@@ -59,22 +59,6 @@ impl Census {
         types.sort_by_key(|(kind, count)| (std::cmp::Reverse((count.bytes, count.count)), *kind));
         types
     }
-
-    /// Types of which there are more objects than there were, those with the most new ones first.
-    pub fn growth(&self, earlier: &Census) -> Vec<Growth> {
-        let grown = self.types.iter().filter_map(|(kind, now)| {
-            let before = earlier.types.get(kind).copied().unwrap_or_default();
-            let growth = Growth {
-                kind: kind.clone(),
-                count: now.count as i64 - before.count as i64,
-                bytes: now.bytes as i64 - before.bytes as i64,
-            };
-            (growth.count > 0).then_some(growth)
-        });
-        let mut grown: Vec<Growth> = grown.collect();
-        grown.sort_by(|a, b| (b.count, b.bytes, &a.kind).cmp(&(a.count, a.bytes, &b.kind)));
-        grown
-    }
 }
 
 #[cfg(test)]
@@ -87,16 +71,6 @@ mod tests {
             census.add(kind, Count { count: *count, bytes: count * 10 });
         }
         census
-    }
-
-    #[test]
-    fn what_grows_most_comes_first() {
-        let before = census(&[("dict", 100), ("app.Session", 1), ("app.Gone", 5)]);
-        let now = census(&[("dict", 103), ("app.Session", 9), ("app.New", 3), ("app.Same", 0)]);
-        let kinds: Vec<_> =
-            now.growth(&before).into_iter().map(|growth| (growth.kind, growth.count)).collect();
-        let wanted = [("app.Session", 8), ("app.New", 3), ("dict", 3)];
-        assert_eq!(kinds, wanted.map(|(kind, count)| (kind.to_owned(), count)));
     }
 
     #[test]

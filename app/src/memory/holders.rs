@@ -1,7 +1,6 @@
 //! Who holds it: shortest paths to the objects that were looked for, grouped by what they have in common.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// Groups beyond these are counted together: something is held in so many ways that none of them tells anything.
 const MOST_GROUPS: usize = 500;
@@ -27,6 +26,16 @@ impl Group {
     /// The path of one of them.
     pub fn example(&self) -> String {
         self.example.concat()
+    }
+
+    /// The path that holds whatever else comes to be held in this way.
+    pub fn general(&self) -> String {
+        self.example.iter().map(|step| general(step)).collect()
+    }
+
+    /// By what it is known from one snapshot to the next: type and general path.
+    pub fn key(&self) -> (String, String) {
+        (self.kind.clone(), self.general())
     }
 
     /// The path of them all: keys by which they differ are told by type.
@@ -105,13 +114,6 @@ impl Holders {
         groups.sort_by_key(|group| std::cmp::Reverse((group.count, group.bytes)));
         groups.into_iter()
     }
-
-    /// By how many objects a group has grown in an hour, since an earlier snapshot.
-    pub fn rate(&self, group: &Group, earlier: &Holders, since: Duration) -> f64 {
-        let key = (group.kind.clone(), group.example.iter().map(|step| general(step)).collect());
-        let before = earlier.groups.get(&key).map_or(0, |group: &Group| group.count);
-        (group.count as f64 - before as f64) * 3600.0 / since.as_secs_f64().max(0.001)
-    }
 }
 
 #[cfg(test)]
@@ -164,18 +166,6 @@ mod tests {
         ]);
         let signatures: Vec<String> = list.groups().map(Group::signature).collect();
         assert_eq!(signatures, ["app.head<Node>.next<Node>*.session", "app.rows[][]"]);
-    }
-
-    #[test]
-    fn growth_is_by_group() {
-        let before = holders(&[&["app", ".all", "{'a'}"]]);
-        let now =
-            holders(&[&["app", ".all", "{'b'}"], &["app", ".all", "{'c'}"], &["app", ".one"]]);
-        let rates: Vec<(String, f64)> = now
-            .groups()
-            .map(|group| (group.signature(), now.rate(group, &before, Duration::from_secs(1800))))
-            .collect();
-        assert_eq!(rates, [("app.all{str}".to_owned(), 2.0), ("app.one".to_owned(), 2.0)]);
     }
 
     #[test]

@@ -10,9 +10,11 @@
 //! ([`census`]), and the paths to what was looked for ([`holders`]).
 
 mod api;
+mod before;
 pub mod census;
 mod guard;
 pub mod holders;
+mod json;
 mod limits;
 mod look;
 mod relief;

@@ -2,16 +2,16 @@
 //! fork takes. A child walks through its copy of the heap ([`super::walk`]) and tells what it finds; a
 //! thread reads that.
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::before::Before;
 use super::census::{Census, Container, Count};
 use super::holders::Holders;
+use super::json::Object;
 use super::walk::layout::Layout;
-use super::walk::process::{Blocked, Child};
+use super::walk::process::Child;
 use super::walk::roots::Roots;
 use super::walk::{self, STEP, Task};
 use crate::object::{self, Obj, Py, function, import};
@@ -31,6 +31,8 @@ pub struct Request {
     pub budget: usize,
     /// Seconds until the child is ended.
     pub seconds: u32,
+    /// The child's niceness: how far it stands back behind others.
+    pub nice: i32,
 }
 
 impl Default for Request {
@@ -42,6 +44,7 @@ impl Default for Request {
             most_paths: 10_000,
             budget: 16 << 20,
             seconds: 60,
+            nice: 10,
         }
     }
 }
@@ -67,33 +70,36 @@ pub struct Snapshot {
     pub census: Census,
     /// Who holds what was looked for.
     pub holders: Holders,
+    /// Types whose instances were looked for.
+    pub sought: Vec<String>,
     /// Objects that were looked for by address and that no root reaches: cyclic garbage, or held by C code.
     pub unreached: Vec<usize>,
 }
 
-/// A snapshot that is being taken.
-pub struct Reader {
-    thread: JoinHandle<Result<Snapshot, String>>,
+/// A snapshot that is being taken. Dropped, it ends.
+pub struct Running {
+    child: Child,
+    snapshot: Snapshot,
 }
 
 /// Takes a snapshot. Called with the GIL held; the first one runs the self-test.
-pub fn start(request: &Request) -> Result<Reader, String> {
+pub fn start(request: &Request) -> Result<Running, String> {
     let layout = walk::check::layout();
     let began = Instant::now();
     let roots = Roots::all().ok_or("the interpreter has no modules")?;
     match layout {
-        Some(layout) => Reader::begin(request, &roots, layout, began, true),
+        Some(layout) => Running::begin(request, &roots, layout, began, true),
         None => {
             let counts = Request { types: Vec::new(), objects: Vec::new(), ..request.clone() };
-            Reader::begin(&counts, &roots, Layout::default(), began, false)
+            Running::begin(&counts, &roots, Layout::default(), began, false)
         }
     }
 }
 
-impl Reader {
+impl Running {
     /// Takes a snapshot from roots of one's own.
-    pub fn start(request: &Request, roots: &Roots, layout: Layout) -> Result<Reader, String> {
-        Reader::begin(request, roots, layout, Instant::now(), true)
+    pub fn start(request: &Request, roots: &Roots, layout: Layout) -> Result<Running, String> {
+        Running::begin(request, roots, layout, Instant::now(), true)
     }
 
     fn begin(
@@ -102,9 +108,10 @@ impl Reader {
         layout: Layout,
         began: Instant,
         paths: bool,
-    ) -> Result<Reader, String> {
+    ) -> Result<Running, String> {
         let mut objects = request.objects.clone();
         objects.sort_unstable();
+        objects.dedup();
         let task = Task {
             roots,
             layout,
@@ -114,61 +121,61 @@ impl Reader {
             most_paths: request.most_paths,
             budget: request.budget,
         };
-        let child = Child::start(&task, request.seconds).map_err(|error| {
+        let child = Child::start(&task, request.seconds, request.nice).map_err(|error| {
             format!("no process to look through memory can be started: {error}")
         })?;
-        let pause = began.elapsed();
-        let signals = Blocked::new();
-        let thread = std::thread::Builder::new()
-            .name("pyrmware-snapshot".to_owned())
-            .stack_size(128 << 10)
-            .spawn(move || read(child, objects, began, pause, paths))
-            .map_err(|error| format!("no thread to read a snapshot can be started: {error}"))?;
-        drop(signals);
-        Ok(Reader { thread })
+        let mut snapshot = Snapshot::empty(began, began.elapsed(), paths);
+        snapshot.unreached = objects;
+        snapshot.sought.clone_from(&request.types);
+        Ok(Running { child, snapshot })
     }
 
-    /// The snapshot, once it is there. The GIL is released meanwhile.
+    /// What ends the child from another thread.
+    pub fn child(&self) -> walk::process::Handle {
+        self.child.handle()
+    }
+
+    /// Reads what the child says until its end; needs no GIL.
+    pub fn finish(self) -> Result<Snapshot, String> {
+        let Running { mut child, mut snapshot } = self;
+        let mut ended = false;
+        for line in BufReader::new(&mut child.output).split(b'\n') {
+            let Ok(line) = line else { break };
+            ended |= snapshot.line(&String::from_utf8_lossy(&line)).unwrap_or(false);
+        }
+        child.reap()?;
+        if !ended {
+            return Err("the process that looked through memory said less than it should".to_owned());
+        }
+        snapshot.took = snapshot.taken.elapsed();
+        snapshot.census.containers.sort_by_key(|container| std::cmp::Reverse(container.len));
+        Ok(snapshot)
+    }
+
+    /// [`Running::finish`] with the GIL held, which is released meanwhile.
     pub fn wait(self) -> Result<Snapshot, String> {
-        let joined = object::released(|| self.thread.join());
-        joined.unwrap_or_else(|_| Err("reading the snapshot failed".to_owned()))
+        object::released(|| self.finish())
     }
-}
-
-fn read(
-    mut child: Child,
-    unreached: Vec<usize>,
-    taken: Instant,
-    pause: Duration,
-    paths: bool,
-) -> Result<Snapshot, String> {
-    let mut snapshot = Snapshot {
-        taken,
-        pause,
-        took: Duration::ZERO,
-        objects: 0,
-        memory: 0,
-        complete: false,
-        paths,
-        census: Census::default(),
-        holders: Holders::default(),
-        unreached,
-    };
-    let mut ended = false;
-    for line in BufReader::new(&mut child.output).split(b'\n') {
-        let Ok(line) = line else { break };
-        ended |= snapshot.line(&String::from_utf8_lossy(&line)).unwrap_or(false);
-    }
-    child.reap()?;
-    if !ended {
-        return Err("the process that looked through memory said less than it should".to_owned());
-    }
-    snapshot.took = taken.elapsed();
-    snapshot.census.containers.sort_by_key(|container| std::cmp::Reverse(container.len));
-    Ok(snapshot)
 }
 
 impl Snapshot {
+    /// Of which nothing has been read yet.
+    pub fn empty(taken: Instant, pause: Duration, paths: bool) -> Snapshot {
+        Snapshot {
+            taken,
+            pause,
+            took: Duration::ZERO,
+            objects: 0,
+            memory: 0,
+            complete: false,
+            paths,
+            census: Census::default(),
+            holders: Holders::default(),
+            sought: Vec::new(),
+            unreached: Vec::new(),
+        }
+    }
+
     /// Takes in a line of the child's; true for the last one.
     fn line(&mut self, line: &str) -> Option<bool> {
         let mut fields = line.split('\t');
@@ -202,97 +209,74 @@ impl Snapshot {
         Some(false)
     }
 
-    /// As JSON; beside an earlier snapshot with what has grown since.
-    pub fn json(&self, earlier: Option<&Snapshot>) -> String {
-        let mut json = String::from("{");
-        let _ = write!(
-            json,
-            "\"pause_us\":{},\"took_ms\":{},\"objects\":{},\"memory\":{},\"complete\":{},\"paths\":{}",
-            self.pause.as_micros(),
-            self.took.as_millis(),
-            self.objects,
-            self.memory,
-            self.complete,
-            self.paths
-        );
-        let types = self.census.largest().into_iter().take(TOLD).map(|(kind, count)| {
-            format!(
-                "{{\"type\":{},\"count\":{},\"bytes\":{}}}",
-                quoted(kind),
-                count.count,
-                count.bytes
-            )
+    /// As JSON; beside an earlier snapshot with what has grown since. Each list has at most so many items.
+    pub fn json(&self, before: Option<&Before>, most: usize) -> Object {
+        let types = self.census.largest().into_iter().take(most).map(|(kind, count)| {
+            let object = Object::new().text("type", kind);
+            object.number("count", count.count).number("bytes", count.bytes)
         });
-        array(&mut json, "types", types);
-        let containers = self.census.containers.iter().map(|container| {
-            let Container { kind, len, path } = container;
-            format!("{{\"type\":{},\"length\":{len},\"path\":{}}}", quoted(kind), quoted(path))
-        });
-        array(&mut json, "containers", containers);
-        let holders = self.holders.groups().take(TOLD).map(|group| {
-            let rate = earlier.map_or_else(String::new, |earlier| {
-                let since = self.taken.duration_since(earlier.taken);
-                let rate = self.holders.rate(group, &earlier.holders, since);
-                format!(",\"per_hour\":{rate:.1}")
-            });
-            let of = self.census.types.get(&group.kind).copied().unwrap_or_default().count;
-            format!(
-                "{{\"type\":{},\"signature\":{},\"example\":{},\"count\":{},\"of\":{of},\"bytes\":{}{rate}}}",
-                quoted(&group.kind),
-                quoted(&group.signature()),
-                quoted(&group.example()),
-                group.count,
-                group.bytes,
-            )
-        });
-        array(&mut json, "holders", holders);
-        if let Some(earlier) = earlier {
-            let since = self.taken.duration_since(earlier.taken).as_secs_f64();
-            let _ = write!(json, ",\"since_seconds\":{since:.3}");
-            let grown = self.census.growth(&earlier.census).into_iter().take(TOLD).map(|growth| {
-                let kind = quoted(&growth.kind);
-                format!("{{\"type\":{kind},\"count\":{},\"bytes\":{}}}", growth.count, growth.bytes)
-            });
-            array(&mut json, "grown", grown);
-        }
-        let _ = write!(json, ",\"unreached\":{}}}", self.unreached.len());
-        json
-    }
-}
-
-/// Lines of each kind that a report has.
-const TOLD: usize = 100;
-
-fn array(json: &mut String, name: &str, items: impl Iterator<Item = String>) {
-    let items: Vec<String> = items.collect();
-    let _ = write!(json, ",\"{name}\":[{}]", items.join(","));
-}
-
-fn quoted(text: &str) -> String {
-    let mut json = String::from("\"");
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => json.extend(['\\', char]),
-            char if char.is_control() => {
-                let _ = write!(json, "\\u{:04x}", char as u32);
+        let containers = self.census.containers.iter().take(most).map(|container| {
+            let object = Object::new().text("type", &container.kind);
+            let object = object.number("length", container.len).text("path", &container.path);
+            match before.and_then(|before| before.grown(container)) {
+                Some(grown) => object.number("grown", grown),
+                None => object,
             }
-            char => json.push(char),
-        }
+        });
+        let holders = self.holders.groups().take(most).map(|group| {
+            let of = self.census.types.get(&group.kind).copied().unwrap_or_default().count;
+            let object = Object::new()
+                .text("type", &group.kind)
+                .text("signature", &group.signature())
+                .text("example", &group.example())
+                .number("count", group.count)
+                .number("of", of)
+                .number("bytes", group.bytes);
+            match before.and_then(|before| before.rate(group, self.taken)) {
+                Some(rate) => object.decimal("per_hour", rate),
+                None => object,
+            }
+        });
+        let json = Object::new()
+            .number("pause_us", self.pause.as_micros())
+            .number("took_ms", self.took.as_millis())
+            .number("objects", self.objects)
+            .number("memory", self.memory)
+            .number("complete", self.complete)
+            .number("paths", self.paths)
+            .list("types", types)
+            .list("containers", containers)
+            .list("holders", holders);
+        let json = match before {
+            Some(before) => {
+                let since = self.taken.duration_since(before.taken).as_secs_f64();
+                let grown = before.growth(&self.census).into_iter().take(most).map(|growth| {
+                    let object = Object::new().text("type", &growth.kind);
+                    object.number("count", growth.count).number("bytes", growth.bytes)
+                });
+                json.decimal("since_seconds", since).list("grown", grown)
+            }
+            None => json,
+        };
+        json.number("unreached", self.unreached.len())
     }
-    json + "\""
+
+    /// Classes of which there are more than there were, the fastest first: what grows of the built-in types
+    /// is in them.
+    pub fn fastest(&self, before: &Before) -> Vec<String> {
+        let growth = before.growth(&self.census).into_iter().map(|growth| growth.kind);
+        growth.filter(|kind| kind.contains('.')).take(FASTEST).collect()
+    }
 }
 
-/// What the next snapshot is compared with.
-struct Before {
-    snapshot: Snapshot,
-    /// Classes that had grown most by then.
-    fastest: Vec<String>,
-}
-
-static BEFORE: Mutex<Option<Before>> = Mutex::new(None);
+/// Items of each list that `snapshot()` tells.
+const TOLD: usize = 100;
 
 /// Classes of which instances are looked for where nobody says which.
 const FASTEST: usize = 8;
+
+/// The last snapshot that the application took, and the classes that had grown most by then.
+static BEFORE: Mutex<Option<(Before, Vec<String>)>> = Mutex::new(None);
 
 /// Offers what the package `pyrmware` asks for.
 ///
@@ -320,17 +304,14 @@ fn python(args: &[Obj]) -> Py {
     let earlier = before().take();
     if request.types.is_empty()
         && request.objects.is_empty()
-        && let Some(earlier) = &earlier
+        && let Some((_, fastest)) = &earlier
     {
-        request.types.clone_from(&earlier.fastest);
+        request.types.clone_from(fastest);
     }
-    let taken = start(&request).and_then(Reader::wait);
+    let taken = start(&request).and_then(Running::wait);
     let snapshot = taken.map_err(|why| object::runtime_error(&why))?;
-    let earlier = earlier.map(|earlier| earlier.snapshot);
-    let json = snapshot.json(earlier.as_ref());
-    let growth = earlier.map(|earlier| snapshot.census.growth(&earlier.census)).unwrap_or_default();
-    // Classes of modules: what grows of the built-in types is in them.
-    let classes = growth.into_iter().map(|growth| growth.kind).filter(|kind| kind.contains('.'));
-    *before() = Some(Before { fastest: classes.take(FASTEST).collect(), snapshot });
-    Obj::str(&json)
+    let earlier = earlier.map(|(before, _)| before);
+    let fastest = earlier.as_ref().map(|before| snapshot.fastest(before)).unwrap_or_default();
+    *before() = Some((Before::of(&snapshot), fastest));
+    Obj::str(&snapshot.json(earlier.as_ref(), TOLD).end())
 }

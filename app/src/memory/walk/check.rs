@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::layout::Layout;
 use super::roots::{Roots, live};
 use crate::log;
-use crate::memory::snapshot::{Reader, Request};
+use crate::memory::snapshot::{Request, Running};
 use crate::object::{Obj, Py, import, without_exception};
 
 const MODULE: &str = "_pyrmware_runtime.graph";
@@ -46,11 +46,12 @@ fn test() -> Py<Result<Layout, String>> {
     let request = Request {
         types: vec![format!("{MODULE}.Leaf")],
         enough: expected.len(),
+        seconds: 10,
         ..Request::default()
     };
     let roots = Roots::only(alone);
-    let running = Reader::start(&request, &roots, layout);
-    let found = running.and_then(Reader::wait);
+    let running = Running::start(&request, &roots, layout);
+    let found = running.and_then(Running::wait);
     module.attr("clear")?.call(&[])?;
     drop(kept);
     let found = match found {

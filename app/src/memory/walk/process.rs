@@ -1,54 +1,71 @@
 //! The child that walks: forked with the GIL held, so that the heap is whole, and hidden from the
 //! application, which is stopped for the fork alone.
 
+use std::ffi::c_int;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Task;
 use super::send::Sender;
 
 /// A child that walks.
 pub struct Child {
-    process: libc::pid_t,
+    process: Process,
     /// What it says.
     pub output: File,
 }
 
+/// A child's number; 0: it has been waited for, and the number may be another's by now.
+#[derive(Clone)]
+pub struct Handle(Arc<Mutex<libc::pid_t>>);
+
+impl Handle {
+    /// Ends it, from any thread.
+    pub fn kill(&self) {
+        let process = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *process != 0 {
+            // SAFETY: a system call; as long as the lock is held, the number is the child's.
+            unsafe { libc::kill(*process, libc::SIGKILL) };
+        }
+    }
+
+    fn take(&self) -> libc::pid_t {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Child {
     /// Forks. Called with the GIL held.
-    pub fn start(task: &Task<'_>, seconds: u32) -> io::Result<Child> {
+    pub fn start(task: &Task<'_>, seconds: u32, nice: i32) -> io::Result<Child> {
         let (output, input) = pipe()?;
         let signals = Blocked::new();
         // SAFETY: the child's only thread is this one; it runs `act` and ends.
         let process = unsafe { fork() };
         match process {
             -1 => Err(io::Error::last_os_error()),
-            0 => act(task, input.as_raw_fd(), seconds),
+            0 => act(task, input.as_raw_fd(), seconds, nice),
             process => {
                 drop(signals);
+                let process = Process(Handle(Arc::new(Mutex::new(process))));
                 Ok(Child { process, output: File::from(output) })
             }
         }
     }
 
+    /// For ending it from another thread.
+    pub fn handle(&self) -> Handle {
+        self.process.0.clone()
+    }
+
     /// Waits for the child's end, and says what went wrong if anything did.
     pub fn reap(self) -> Result<(), String> {
         drop(self.output);
-        let mut status = 0;
-        loop {
-            // SAFETY: a system call. `__WALL`: the child sends no signal at its end.
-            let reaped = unsafe { libc::waitpid(self.process, &mut status, libc::__WALL) };
-            if reaped == self.process {
-                break;
-            }
-            let error = io::Error::last_os_error();
-            if error.raw_os_error() != Some(libc::EINTR) {
-                return Err(format!("the process that looked through memory is lost: {error}"));
-            }
-        }
+        let status = wait(self.process.0.take())
+            .map_err(|error| format!("the process that looked through memory is lost: {error}"))?;
         if libc::WIFSIGNALED(status) {
             let why = match libc::WTERMSIG(status) {
                 libc::SIGALRM => "took too long".to_owned(),
@@ -60,6 +77,34 @@ impl Child {
         match libc::WEXITSTATUS(status) {
             0 => Ok(()),
             _ => Err("the process that looked through memory got none for itself".to_owned()),
+        }
+    }
+}
+
+/// Dropped without having been waited for, it is ended: none may stay behind as a zombie.
+struct Process(Handle);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill();
+        let process = self.0.take();
+        if process != 0 {
+            // It has ended, or is about to; nobody is interested in how.
+            let _ = wait(process);
+        }
+    }
+}
+
+fn wait(process: libc::pid_t) -> io::Result<c_int> {
+    let mut status = 0;
+    loop {
+        // SAFETY: a system call. `__WALL`: the child sends no signal at its end.
+        if unsafe { libc::waitpid(process, &mut status, libc::__WALL) } == process {
+            return Ok(status);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINTR) {
+            return Err(error);
         }
     }
 }
@@ -127,7 +172,7 @@ impl Drop for End {
 }
 
 /// The child's life.
-fn act(task: &Task<'_>, pipe: i32, seconds: u32) -> ! {
+fn act(task: &Task<'_>, pipe: i32, seconds: u32, nice: i32) -> ! {
     let mut end = End(1);
     // SAFETY: system calls only; the descriptors and the signal handling are the child's own copies.
     unsafe {
@@ -145,7 +190,7 @@ fn act(task: &Task<'_>, pipe: i32, seconds: u32) -> ! {
         }
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
-        libc::setpriority(libc::PRIO_PROCESS, 0, 10);
+        libc::setpriority(libc::PRIO_PROCESS, 0, nice);
         libc::alarm(seconds);
         let mut empty = MaybeUninit::uninit();
         libc::sigemptyset(empty.as_mut_ptr());
