@@ -89,7 +89,8 @@ pub mod keys {
     /// For which engine the regular expressions are compiled: `_sre.MAGIC`, `CODESIZE`, `MAXREPEAT`, `MAXGROUPS`,
     /// and the byte order, with spaces between; absent without any.
     pub const PATTERNS: &str = "patterns";
-    /// The soft limit: bytes, or `70%` of what there is. Memory is supervised where there is one of both limits.
+    /// The soft limit: bytes, or `70%` of what there is. Memory is supervised where there is
+    /// [`MEMORY_INTERVAL`].
     pub const MEMORY_SOFT: &str = "memory-soft";
     /// The hard limit.
     pub const MEMORY_HARD: &str = "memory-hard";
@@ -103,6 +104,12 @@ pub mod keys {
     pub const MEMORY_INTERVAL: &str = "memory-interval";
     /// Milliseconds that the application has to end.
     pub const MEMORY_GRACE: &str = "memory-grace";
+    /// Milliseconds after which an object is looked for that the application has declared dead.
+    pub const MEMORY_DEAD_AFTER: &str = "memory-dead-after";
+    /// Classes whose instances are counted: full names with spaces between; absent without any.
+    pub const MEMORY_TRACK: &str = "memory-track";
+    /// What asks for a report: `SIGUSR1`, or `off`.
+    pub const MEMORY_SIGNAL: &str = "memory-signal";
 }
 
 const MAGIC: &[u8; 8] = b"PYRMWARE";

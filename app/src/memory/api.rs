@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::{guard, look, relief, restart};
+use super::{attach, dead, guard, look, relief, restart};
 use crate::object::{Obj, Py, function, import};
 
 /// Hooks of the application, in the order of registration.
@@ -22,6 +22,8 @@ pub fn install() -> Py<()> {
     native.set_attr("on_pressure", &function!("on_pressure", on_pressure, &native)?)?;
     native.set_attr("memory", &function!("memory", memory, &native)?)?;
     native.set_attr("last_exit", &function!("last_exit", last_exit, &native)?)?;
+    native.set_attr("expect_dead", &function!("expect_dead", dead::declare, &native)?)?;
+    attach::install(&native)?;
     let callbacks = import("gc")?.attr("callbacks")?;
     callbacks.append(&function!("after_collection", relief::after_collection, &native)?)
 }

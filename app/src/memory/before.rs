@@ -121,11 +121,8 @@ mod tests {
 
     #[test]
     fn a_container_is_known_by_its_path() {
-        let container = |path: &str, len| Container {
-            kind: "list".to_owned(),
-            len,
-            path: path.to_owned(),
-        };
+        let container =
+            |path: &str, len| Container { kind: "list".to_owned(), len, path: path.to_owned() };
         let mut snapshot = snapshot(&[]);
         snapshot.census.containers = vec![container("app.rows[]", 90), container("app.rows[]", 80)];
         let before = Before::of(&snapshot);

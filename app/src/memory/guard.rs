@@ -1,14 +1,19 @@
 //! The thread that looks at the process, and what it does about what it sees.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::folder::{Folder, Outcome};
+use super::inquiry::{Answer, Inquiry};
 use super::limits::{self, Ceiling};
 use super::relief::{self, HARD, Relief, SOFT};
-use super::report::{self, Facts};
+use super::report::Facts;
 use super::settings::{OnHard, Settings};
-use super::trend::{Headroom, Judge, Kind, Sample, Scale};
-use super::{look, restart};
+use super::snapshot::Snapshot;
+use super::trend::{Headroom, Heap, Judge, Kind, Sample, Scale, Verdict};
+use super::walk::process::Blocked;
+use super::{dead, look, restart, signal, tasks};
 use crate::log::{self, Priority};
 
 /// So many looks in a row make a limit passed: a peak is none.
@@ -25,16 +30,26 @@ const PAUSE: Duration = Duration::from_secs(30);
 const WORTH: u64 = 50;
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Flash wears out: of reliefs, which may be many, not more are reported.
-const BETWEEN_REPORTS: Duration = Duration::from_secs(600);
+/// Seconds that a restart waits for a snapshot.
+const LAST_LOOK: u32 = 5;
+/// Types that an answer to a signal tells.
+const TOLD: usize = 3;
 /// The thread reads small files and formats lines.
 const STACK: usize = 128 << 10;
 
 static LIMITS: OnceLock<(Option<u64>, Option<u64>)> = OnceLock::new();
+/// The process that the guard is in; children that it forks have a copy of all but the thread.
+static PROCESS: AtomicI32 = AtomicI32::new(0);
 
 /// The limits in bytes.
 pub fn limits() -> (Option<u64>, Option<u64>) {
     LIMITS.get().copied().unwrap_or_default()
+}
+
+/// Whether there is a guard in this process. A handler of signals may ask.
+pub fn is_here() -> bool {
+    // SAFETY: a system call.
+    PROCESS.load(Ordering::Acquire) == unsafe { libc::getpid() }
 }
 
 /// Starts to look. Without `/proc` there is nothing to see, which is told.
@@ -48,32 +63,39 @@ pub fn start(settings: Settings) {
     }
     // Set once: there is one start.
     let _ = LIMITS.set(found);
-    let guard = Guard::new(settings, ceiling, found);
-    if let Err(error) = spawn(guard) {
-        let text = format!("memory: not supervised: no thread can be started: {error}");
-        log::line(Priority::Warning, &text);
+    dead::start(settings.dead_after);
+    // SAFETY: a system call.
+    PROCESS.store(unsafe { libc::getpid() }, Ordering::Release);
+    let listens = settings.signal;
+    match spawn(Guard::new(settings, ceiling, found)) {
+        Ok(thread) if listens => signal::listen(thread),
+        Ok(_) => {}
+        Err(error) => {
+            let text = format!("memory: not supervised: no thread can be started: {error}");
+            log::line(Priority::Warning, &text);
+        }
     }
 }
 
 /// Signals are for Python's threads.
-fn spawn(mut guard: Guard) -> std::io::Result<()> {
-    // SAFETY: blocks all signals in this thread, so that the new one begins that way, and puts back what was.
-    let mut before = unsafe {
-        let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-        before
-    };
+fn spawn(mut guard: Guard) -> std::io::Result<std::thread::Thread> {
+    let signals = Blocked::new();
     let thread = std::thread::Builder::new().name("memory".to_owned()).stack_size(STACK);
     let spawned = thread.spawn(move || {
         loop {
-            std::thread::sleep(guard.settings.interval);
+            let next = Instant::now() + guard.settings.interval;
+            while let Some(rest) = next.checked_duration_since(Instant::now())
+                && !rest.is_zero()
+            {
+                std::thread::park_timeout(rest);
+                guard.attend();
+            }
             guard.look();
+            guard.attend();
         }
     });
-    // SAFETY: as above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, &mut before) };
-    spawned.map(drop)
+    drop(signals);
+    spawned.map(|handle| handle.thread().clone())
 }
 
 struct Guard {
@@ -84,6 +106,10 @@ struct Guard {
     since: Instant,
     judge: Judge,
     looks: u64,
+    /// What was seen last.
+    rss: u64,
+    private: Option<u64>,
+    heap: Option<Heap>,
     /// Looks in a row over a limit.
     over_soft: u32,
     over_hard: u32,
@@ -93,11 +119,12 @@ struct Guard {
     relieved: Option<Instant>,
     pause: Duration,
     last_relief: Option<Relief>,
-    /// The last report of a relief.
-    reported: Option<Instant>,
-    /// What was told of the trend.
+    /// What was said of the trend last, and what was told of it.
+    verdicts: Vec<Verdict>,
     told: Vec<Kind>,
     told_hard: bool,
+    folder: Option<Folder>,
+    inquiry: Inquiry,
 }
 
 impl Guard {
@@ -106,6 +133,8 @@ impl Guard {
         ceiling: Option<Ceiling>,
         (soft, hard): (Option<u64>, Option<u64>),
     ) -> Guard {
+        let folder = settings.report_dir.clone().map(Folder::new);
+        let inquiry = Inquiry::new(&settings.track);
         Guard {
             settings,
             ceiling,
@@ -114,15 +143,20 @@ impl Guard {
             since: Instant::now(),
             judge: Judge::new(Scale::default()),
             looks: 0,
+            rss: 0,
+            private: None,
+            heap: None,
             over_soft: 0,
             over_hard: 0,
             has_fitted: false,
             relieved: None,
             pause: PAUSE,
             last_relief: None,
-            reported: None,
+            verdicts: Vec::new(),
             told: Vec::new(),
             told_hard: false,
+            folder,
+            inquiry,
         }
     }
 
@@ -133,12 +167,13 @@ impl Guard {
         let seldom = self.looks.is_multiple_of(SELDOM);
         self.looks += 1;
         let private = (near || seldom).then(look::private).flatten();
+        (self.rss, self.private) = (rss, private);
         let (fds, threads) = if seldom { (look::fds(), look::threads()) } else { (None, None) };
-        // What other processes share would not come back.
-        let used = private.unwrap_or(rss);
+        let tasks = if seldom { tasks::count() } else { None };
         if let Some(relief) = relief::done() {
-            self.after_relief(relief, rss, private);
+            self.after_relief(relief);
         }
+        let used = self.used();
         let over = |limit: Option<u64>| limit.is_some_and(|limit| used >= limit);
         self.over_soft = if over(self.soft) { self.over_soft + 1 } else { 0 };
         self.over_hard = if over(self.hard) { self.over_hard + 1 } else { 0 };
@@ -147,7 +182,7 @@ impl Guard {
             self.told_hard = false;
         }
         if self.over_hard >= LOOKS {
-            self.at_hard(rss, private);
+            self.at_hard();
         } else if self.over_hard > 0 {
             relief::request(HARD);
         } else if self.over_soft >= LOOKS && self.may_relieve() {
@@ -156,17 +191,23 @@ impl Guard {
         }
         let at = self.since.elapsed();
         let heap = relief::heap();
-        let sample = Sample { at, rss, uss: private, heap, fds, tasks: None, threads };
+        self.heap = heap.or(self.heap);
+        let sample = Sample { at, rss, uss: private, heap, fds, tasks, threads };
         if self.judge.add(&sample) {
-            self.tell_verdicts(used, rss, private);
+            self.tell_verdicts();
         }
+    }
+
+    /// What other processes share would not come back.
+    fn used(&self) -> u64 {
+        self.private.unwrap_or(self.rss)
     }
 
     fn may_relieve(&self) -> bool {
         self.relieved.is_none_or(|last| last.elapsed() >= self.pause)
     }
 
-    fn after_relief(&mut self, relief: Relief, rss: u64, private: Option<u64>) {
+    fn after_relief(&mut self, relief: Relief) {
         let worth = self.soft.or(self.hard).unwrap_or(0) / WORTH;
         let helped = relief.total() >= worth as i64;
         self.pause = if helped { PAUSE } else { (self.pause * 2).min(LONGEST) };
@@ -182,19 +223,19 @@ impl Guard {
         let (total, took) = (mib(relief.total()), relief.took.as_millis());
         let text = format!("memory: {level} limit: {total} given back in {took} ms{detail}");
         log::line(Priority::Notice, &text);
-        if self.reported.is_none_or(|last| last.elapsed() >= BETWEEN_REPORTS) {
-            self.reported = Some(Instant::now());
-            self.report("soft", &text, rss, private, Some(&relief));
-        }
         self.last_relief = Some(relief);
+        if helped {
+            self.report("soft", &text, None);
+        } else {
+            self.inquiry.ask("soft", text);
+        }
     }
 
-    fn at_hard(&mut self, rss: u64, private: Option<u64>) {
+    fn at_hard(&mut self) {
         if self.told_hard {
             return;
         }
         self.told_hard = true;
-        let used = private.unwrap_or(rss) as i64;
         let hard = mib(self.hard.unwrap_or(0) as i64);
         let what = match (self.settings.on_hard, self.has_fitted) {
             (OnHard::Report, _) => "goes on, as configured",
@@ -204,26 +245,29 @@ impl Guard {
             (OnHard::Exec, true) => "starts again",
             (OnHard::Exit, true) => "ends",
         };
-        let text = format!("memory: {} is over the hard limit of {hard}: {what}", mib(used));
+        let used = mib(self.used() as i64);
+        let text = format!("memory: {used} is over the hard limit of {hard}: {what}");
         log::line(Priority::Error, &text);
-        let relief = self.last_relief.take();
-        self.report("hard", &text, rss, private, relief.as_ref());
+        self.inquiry.ask("hard", text);
         if self.settings.on_hard != OnHard::Report && self.has_fitted {
+            let answer = self.inquiry.now(LAST_LOOK, self.ceiling, self.rss);
+            self.take_in(answer);
             restart::ask();
             std::thread::sleep(self.settings.grace);
             restart::insist();
         }
     }
 
-    fn tell_verdicts(&mut self, used: u64, rss: u64, private: Option<u64>) {
+    fn tell_verdicts(&mut self) {
         let limit = self.hard.or(self.soft).unwrap_or(u64::MAX);
         let headroom = Headroom {
-            memory: limit.saturating_sub(used),
+            memory: limit.saturating_sub(self.used()),
             fds: fd_limit().map(|most| most.saturating_sub(look::fds().unwrap_or(0).into())),
             threads: None,
         };
-        let verdicts: Vec<_> = self.judge.verdicts(&headroom).collect();
+        self.verdicts = self.judge.verdicts(&headroom).collect();
         // What is said again every two minutes is not read.
+        let verdicts = &self.verdicts;
         self.told.retain(|kind| verdicts.iter().any(|verdict| verdict.kind == *kind));
         for verdict in verdicts {
             if self.told.contains(&verdict.kind) {
@@ -234,35 +278,86 @@ impl Guard {
             let text = format!("memory: {verdict}");
             log::line(if alarm { Priority::Warning } else { Priority::Notice }, &text);
             if alarm {
-                self.report("verdict", &text, rss, private, None);
+                self.inquiry.ask("verdict", text);
             }
         }
     }
 
-    fn report(
-        &self,
-        reason: &str,
-        text: &str,
-        rss: u64,
-        private: Option<u64>,
-        relief: Option<&Relief>,
-    ) {
-        let Some(folder) = &self.settings.report_dir else { return };
+    /// Between two looks: whoever asks for a report, and snapshots that have come.
+    fn attend(&mut self) {
+        if signal::asked() {
+            self.inquiry.ask("signal", String::new());
+        }
+        if let Some(answer) = self.inquiry.step(self.looks, self.ceiling, self.rss) {
+            self.take_in(answer);
+        }
+    }
+
+    fn take_in(&mut self, answer: Answer) {
+        let Answer { open, snapshot, news } = answer;
+        for (reason, line) in &news {
+            let grown = reason.is_empty();
+            log::line(if grown { Priority::Notice } else { Priority::Warning }, line);
+        }
+        let snapshot = snapshot.as_ref().map_err(|why| why.as_str());
+        for open in open {
+            let text = if open.text.is_empty() { self.summary(snapshot) } else { open.text };
+            self.report(open.reason, &text, Some(snapshot));
+        }
+        for reason in ["dead", "track"] {
+            let lines: Vec<&str> =
+                news.iter().filter(|(of, _)| *of == reason).map(|(_, line)| &**line).collect();
+            if !lines.is_empty() {
+                self.report(reason, &lines.join("\n"), Some(snapshot));
+            }
+        }
+    }
+
+    /// What is told to whoever sends a signal.
+    fn summary(&self, snapshot: Result<&Snapshot, &str>) -> String {
+        let used = mib(self.used() as i64);
+        let text = match snapshot {
+            Ok(snapshot) => {
+                let largest = snapshot.census.largest().into_iter().take(TOLD);
+                let types: Vec<String> = largest
+                    .map(|(kind, count)| {
+                        format!("{} {kind} with {}", count.count, mib(count.bytes as i64))
+                    })
+                    .collect();
+                format!("memory: {used}, {} objects: {}", snapshot.objects, types.join(", "))
+            }
+            Err(why) => format!("memory: {used}; {why}"),
+        };
+        log::line(Priority::Notice, &text);
+        text
+    }
+
+    fn report(&mut self, reason: &str, text: &str, snapshot: Option<Result<&Snapshot, &str>>) {
+        let Some(mut folder) = self.folder.take() else { return };
         let facts = Facts {
-            reason,
-            text,
+            settings: &self.settings,
             seconds: self.since.elapsed().as_secs(),
-            rss,
-            private,
+            rss: self.rss,
+            private: self.private,
             ceiling: self.ceiling,
             limits: (self.soft, self.hard),
-            counts: (look::fds(), look::threads()),
-            relief,
+            counts: (look::fds(), look::threads(), tasks::count()),
+            heap: self.heap,
+            timeline: self.judge.timeline(),
+            verdicts: &self.verdicts,
+            relief: self.last_relief.as_ref(),
+            tracked: &self.inquiry.tracked,
+            before: self.inquiry.before.as_deref(),
         };
-        if let Err(error) = report::write(folder, &self.settings, &facts) {
-            let text = format!("memory: no report can be written to {}: {error}", folder.display());
-            log::line(Priority::Warning, &text);
+        match folder.write(reason, &facts.report(reason, text, snapshot)) {
+            Ok(Outcome::Enough) if reason == "signal" => {
+                let text = "memory: no report is written: there were enough in the last hour";
+                log::line(Priority::Notice, text);
+            }
+            Ok(_) => {}
+            Err(text) => log::line(Priority::Warning, &text),
         }
+        self.folder = Some(folder);
     }
 }
 

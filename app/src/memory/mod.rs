@@ -4,24 +4,37 @@
 //! A thread without the interpreter's lock looks at the process every two seconds ([`guard`]), against
 //! limits of the device or its control group ([`limits`]), and judges where it is going ([`trend`]). At the
 //! soft limit the main thread gives memory back ([`relief`]); at the hard one the process ends and is
-//! started again ([`restart`]). What happened is told in one line and kept in a file ([`report`]).
+//! started again ([`restart`]). What happened is told in one line and kept in a file ([`report`],
+//! [`folder`]).
 //!
 //! What there is and who holds it is told by a snapshot ([`snapshot`]): types and containers
-//! ([`census`]), and the paths to what was looked for ([`holders`]).
+//! ([`census`]), the paths to what was looked for ([`holders`]), and what has grown since an earlier one
+//! ([`before`]). [`inquiry`] decides when one is taken, by a thread ([`job`]) that takes the interpreter's
+//! lock for the fork ([`attach`]). Objects that should be dead ([`dead`]) and classes that are counted
+//! ([`track`]) are looked for in it.
 
 mod api;
+mod attach;
 mod before;
 pub mod census;
+mod dead;
+mod folder;
 mod guard;
 pub mod holders;
+mod inquiry;
+mod job;
 mod json;
 mod limits;
 mod look;
 mod relief;
 mod report;
 mod restart;
+mod room;
 mod settings;
+mod signal;
 pub mod snapshot;
+mod tasks;
+mod track;
 pub mod trend;
 mod walk;
 

@@ -140,6 +140,8 @@ pub fn after_collection(args: &[Obj]) -> Py {
                 malloc: malloc(),
             };
             put(&HEAP, heap);
+            super::dead::collected();
+            super::tasks::find();
         }
     }
     Ok(Obj::none())

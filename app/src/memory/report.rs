@@ -1,24 +1,28 @@
-//! What happened, as JSON files in a folder that survives power cuts and never fills up.
+//! What happened, as JSON: one object, whose fields the README of the reader explains.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::before::Before;
+use super::json::Object;
 use super::limits::{Ceiling, Source};
 use super::relief::Relief;
 use super::settings::Settings;
+use super::snapshot::Snapshot;
+use super::track::Tracked;
+use super::trend::{Heap, Moment, Verdict};
+use super::{dead, restart};
 
-/// So many are kept, the youngest.
-const KEPT: usize = 10;
-const PREFIX: &str = "memory-";
+/// The shape of a report; a number that grows when what is there changes its meaning.
+const FORMAT: u32 = 1;
+/// Bytes of a report at most.
+const MOST: usize = 256 << 10;
+/// Items of a list at first; fewer where the report would be too large.
+const ITEMS: usize = 100;
 
 /// What is known at the time.
 pub struct Facts<'a> {
-    /// Why there is a report: `soft`, `hard`, `verdict`.
-    pub reason: &'a str,
-    /// The line that was logged.
-    pub text: &'a str,
+    /// What is configured.
+    pub settings: &'a Settings,
     /// Since the start.
     pub seconds: u64,
     /// Resident bytes.
@@ -29,105 +33,144 @@ pub struct Facts<'a> {
     pub ceiling: Option<Ceiling>,
     /// The limits in bytes.
     pub limits: (Option<u64>, Option<u64>),
-    /// Open files and threads.
-    pub counts: (Option<u32>, Option<u32>),
-    /// What was given back before.
+    /// Open files, threads and tasks.
+    pub counts: (Option<u32>, Option<u32>, Option<u32>),
+    /// What the last full collection left.
+    pub heap: Option<Heap>,
+    /// What was, oldest first.
+    pub timeline: Vec<Moment>,
+    /// What was last said of it.
+    pub verdicts: &'a [Verdict],
+    /// What was given back last.
     pub relief: Option<&'a Relief>,
+    /// What is counted because it is configured.
+    pub tracked: &'a [Tracked],
+    /// What it is compared with.
+    pub before: Option<&'a Before>,
 }
 
-/// Writes a report aside, has the disk take it, renames it, and takes away the oldest.
-///
-/// # Errors
-/// The folder cannot be made, is full, or cannot be written to.
-pub fn write(folder: &Path, settings: &Settings, facts: &Facts<'_>) -> io::Result<PathBuf> {
-    fs::create_dir_all(folder)?;
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let old = reports(folder)?;
-    let number = |path: &PathBuf| -> Option<u64> {
-        path.file_stem()?.to_str()?.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
-    };
-    // By number, not by time: clocks of devices begin anew.
-    let next = old.iter().filter_map(number).max().map_or(1, |last| last + 1);
-    let path = folder.join(format!("{PREFIX}{next:06}-{}.json", facts.reason));
-    let aside = folder.join(format!(".{PREFIX}{}", std::process::id()));
-    let written = File::create(&aside)
-        .and_then(|mut file| {
-            file.write_all(json(settings, facts, time).as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&aside, &path));
-    if written.is_err() {
-        // What is half there is of no use; that it could not be written is what is told.
-        let _ = fs::remove_file(&aside);
-    }
-    written?;
-    File::open(folder)?.sync_all()?;
-    for path in &old[..(old.len() + 1).saturating_sub(KEPT)] {
-        fs::remove_file(path)?;
-    }
-    Ok(path)
-}
-
-/// The reports that there are, the oldest first.
-fn reports(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let is_report = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with(PREFIX) && name.ends_with(".json")
-    };
-    let entries: io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
-    let mut found: Vec<PathBuf> =
-        entries?.into_iter().map(|entry| entry.path()).filter(is_report).collect();
-    found.sort();
-    Ok(found)
-}
-
-fn json(settings: &Settings, facts: &Facts<'_>, time: u64) -> String {
-    let number = |number: Option<u64>| number.map_or("null".to_owned(), |n| n.to_string());
-    let count = |count: Option<u32>| number(count.map(u64::from));
-    let ceiling = facts.ceiling.map_or("null".to_owned(), |ceiling| {
-        let source = match ceiling.source {
-            Source::Cgroup => "cgroup",
-            Source::Machine => "machine",
-        };
-        format!("{{\"bytes\": {}, \"source\": \"{source}\"}}", ceiling.bytes)
-    });
-    let relief = facts.relief.map_or("null".to_owned(), |relief| {
-        let given = relief.given.iter().map(|(what, bytes)| format!("{}: {bytes}", quoted(what)));
-        let given: Vec<String> = given.collect();
-        let milliseconds = relief.took.as_millis();
-        format!(
-            "{{\"level\": {}, \"milliseconds\": {milliseconds}, \"given\": {{{}}}}}",
-            relief.level,
-            given.join(", ")
-        )
-    });
-    format!(
-        "{{\"app\": {}, \"version\": {}, \"reason\": {}, \"text\": {}, \"time\": {time}, \"uptime\": {}, \
-         \"process\": {}, \"rss\": {}, \"private\": {}, \"soft\": {}, \"hard\": {}, \"ceiling\": {ceiling}, \
-         \"fds\": {}, \"threads\": {}, \"relief\": {relief}}}\n",
-        quoted(&settings.app),
-        quoted(&settings.version),
-        quoted(facts.reason),
-        quoted(facts.text),
-        facts.seconds,
-        std::process::id(),
-        facts.rss,
-        number(facts.private),
-        number(facts.limits.0),
-        number(facts.limits.1),
-        count(facts.counts.0),
-        count(facts.counts.1),
-    )
-}
-
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
+impl Facts<'_> {
+    /// The report, of at most [`MOST`] bytes: `reason` is a word, `text` what was logged. Instead of a
+    /// snapshot there is the reason why there is none, if one was to be taken.
+    pub fn report(
+        &self,
+        reason: &str,
+        text: &str,
+        snapshot: Option<Result<&Snapshot, &str>>,
+    ) -> String {
+        let mut items = ITEMS;
+        loop {
+            let mut json = self.json(reason, text, snapshot, items, items < ITEMS);
+            if json.len() < MOST || items == 1 {
+                json.push('\n');
+                return json;
+            }
+            items /= 2;
         }
     }
-    quoted + "\""
+
+    fn json(
+        &self,
+        reason: &str,
+        text: &str,
+        snapshot: Option<Result<&Snapshot, &str>>,
+        items: usize,
+        cut: bool,
+    ) -> String {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let object = Object::new()
+            .number("format", FORMAT)
+            .text("app", &self.settings.app)
+            .text("version", &self.settings.version)
+            .text("python", &self.settings.python)
+            .text("reason", reason)
+            .text("text", text)
+            .number("time", time)
+            .number("uptime", self.seconds)
+            .number("process", std::process::id())
+            .text_or_null("last_exit", restart::last_exit())
+            .number("rss", self.rss)
+            .number_or_null("private", self.private)
+            .number_or_null("soft", self.limits.0)
+            .number_or_null("hard", self.limits.1);
+        let object = match self.ceiling {
+            Some(ceiling) => object.raw("ceiling", &json_of_ceiling(ceiling)),
+            None => object.raw("ceiling", "null"),
+        };
+        let object = object
+            .number_or_null("fds", self.counts.0)
+            .number_or_null("threads", self.counts.1)
+            .number_or_null("tasks", self.counts.2);
+        let object = match self.heap {
+            Some(heap) => object.raw("heap", &json_of_heap(&heap, snapshot)),
+            None => object.raw("heap", "null"),
+        };
+        let object = match self.relief {
+            Some(relief) => object.raw("relief", &json_of_relief(relief)),
+            None => object.raw("relief", "null"),
+        };
+        let object = object
+            .list("timeline", self.timeline.iter().map(json_of_moment))
+            .list("verdicts", self.verdicts.iter().map(json_of_verdict))
+            .list("dead", dead::json(items))
+            .list("tracked", self.tracked.iter().take(items).map(Tracked::json));
+        let object = match snapshot {
+            Some(Ok(snapshot)) => object.raw("snapshot", &snapshot.json(self.before, items).end()),
+            Some(Err(why)) => object.raw("snapshot", "null").text("no_snapshot", why),
+            None => object.raw("snapshot", "null"),
+        };
+        if cut { object.number("cut", true).end() } else { object.end() }
+    }
+}
+
+fn json_of_ceiling(ceiling: Ceiling) -> String {
+    let source = match ceiling.source {
+        Source::Cgroup => "cgroup",
+        Source::Machine => "machine",
+    };
+    Object::new().number("bytes", ceiling.bytes).text("source", source).end()
+}
+
+/// Objects are counted by the snapshot: the collector tells no number without going through all of them.
+fn json_of_heap(heap: &Heap, snapshot: Option<Result<&Snapshot, &str>>) -> String {
+    let objects = snapshot.and_then(Result::ok).map(|snapshot| snapshot.objects);
+    Object::new()
+        .number_or_null("objects", objects)
+        .number("blocks", heap.blocks)
+        .number_or_null("garbage", heap.garbage)
+        .number_or_null("malloc_used", heap.malloc.map(|malloc| malloc.used))
+        .number_or_null("malloc_free", heap.malloc.map(|malloc| malloc.free))
+        .end()
+}
+
+fn json_of_relief(relief: &Relief) -> String {
+    let given =
+        relief.given.iter().fold(Object::new(), |object, (what, bytes)| object.number(what, bytes));
+    Object::new()
+        .number("level", relief.level)
+        .number("milliseconds", relief.took.as_millis())
+        .raw("given", &given.end())
+        .end()
+}
+
+fn json_of_moment(moment: &Moment) -> Object {
+    let names = ["rss", "private", "fds", "threads", "tasks"];
+    let object = Object::new().number("at", moment.at.as_secs());
+    names.iter().zip(moment.values).fold(object, |object, (name, value)| match value {
+        Some(value) => object.number(name, value),
+        None => object,
+    })
+}
+
+fn json_of_verdict(verdict: &Verdict) -> Object {
+    Object::new()
+        .text("kind", &verdict.kind.to_string())
+        .number("alarm", verdict.kind.is_alarm())
+        .text("text", &verdict.to_string())
+        .decimal("per_hour", verdict.rate)
+        .decimal("per_hour_at_least", verdict.at_least)
+        .decimal("headroom", verdict.headroom)
+        .number("seconds_to_limit", verdict.time_to_limit().as_secs())
+        .number("seconds_to_limit_at_most", verdict.at_most().as_secs())
+        .number("window_seconds", verdict.window.as_secs())
 }

@@ -22,10 +22,18 @@ pub struct Settings {
     pub interval: Duration,
     /// What the application has to end.
     pub grace: Duration,
+    /// How long an object may live that the application has declared dead.
+    pub dead_after: Duration,
+    /// Classes whose instances are counted, by full name.
+    pub track: Vec<String>,
+    /// SIGUSR1 asks for a report.
+    pub signal: bool,
     /// As they appear in reports.
     pub app: String,
     /// As they appear in reports.
     pub version: String,
+    /// As they appear in reports.
+    pub python: String,
 }
 
 /// What is done at the hard limit.
@@ -40,8 +48,8 @@ pub enum OnHard {
 }
 
 impl Settings {
-    /// None where there is no limit: then memory is not supervised. The error is the key of a setting that
-    /// cannot be understood, and its value.
+    /// None where nothing is configured: then memory is not supervised. The error is the key of a setting
+    /// that cannot be understood, and its value.
     ///
     /// # Errors
     /// A value that xtask does not write.
@@ -56,10 +64,16 @@ impl Settings {
             let milliseconds = text(key).and_then(|text| text.parse().ok());
             milliseconds.map(Duration::from_millis).ok_or_else(wrong(key))
         };
-        let (soft, hard) = (limit(keys::MEMORY_SOFT)?, limit(keys::MEMORY_HARD)?);
-        if soft.is_none() && hard.is_none() {
+        if text(keys::MEMORY_INTERVAL).is_none() {
             return Ok(None);
         }
+        let (soft, hard) = (limit(keys::MEMORY_SOFT)?, limit(keys::MEMORY_HARD)?);
+        let signal = match text(keys::MEMORY_SIGNAL) {
+            Some("SIGUSR1") => true,
+            Some("off") => false,
+            _ => return Err(wrong(keys::MEMORY_SIGNAL)()),
+        };
+        let track = text(keys::MEMORY_TRACK).unwrap_or_default();
         let on_hard = match (text(keys::MEMORY_ON_HARD), text(keys::MEMORY_RESTART)) {
             (Some("restart"), Some("exec")) => OnHard::Exec,
             (Some("restart"), Some("init")) | (Some("exit"), _) => OnHard::Exit,
@@ -74,6 +88,10 @@ impl Settings {
             report_dir: text(keys::MEMORY_REPORT_DIR).map(PathBuf::from),
             interval: time(keys::MEMORY_INTERVAL)?,
             grace: time(keys::MEMORY_GRACE)?,
+            dead_after: time(keys::MEMORY_DEAD_AFTER)?,
+            track: track.split_whitespace().map(str::to_owned).collect(),
+            signal,
+            python: text(keys::PYTHON).unwrap_or_default().to_owned(),
             app: text(keys::APP).unwrap_or_default().to_owned(),
             version: text(keys::VERSION).unwrap_or_default().to_owned(),
         }))

@@ -145,7 +145,9 @@ impl Running {
         }
         child.reap()?;
         if !ended {
-            return Err("the process that looked through memory said less than it should".to_owned());
+            return Err(
+                "the process that looked through memory said less than it should".to_owned()
+            );
         }
         snapshot.took = snapshot.taken.elapsed();
         snapshot.census.containers.sort_by_key(|container| std::cmp::Reverse(container.len));

@@ -212,6 +212,17 @@ impl Judge {
         [self.memory(memory), fds, tasks, threads].into_iter().flatten()
     }
 
+    /// What is remembered, oldest first: the long window as far as it reaches back behind the short one, then
+    /// that.
+    pub fn timeline(&self) -> Vec<Moment> {
+        let short = moments(&self.short);
+        let first = short.first().map_or(Duration::MAX, |moment| moment.at);
+        let mut all = moments(&self.long);
+        all.retain(|moment| moment.at + self.long.block() <= first);
+        all.extend(short);
+        all
+    }
+
     fn memory(&self, headroom: f64) -> Option<Verdict> {
         let short = self.short_growth(memory_row(&self.short), headroom);
         let long = self.growth(&self.long, memory_row(&self.long), headroom);
@@ -279,6 +290,25 @@ impl Judge {
             slowing,
         })
     }
+}
+
+/// The lowest values of a block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// When the block began.
+    pub at: Duration,
+    /// Resident bytes, private ones, open files, threads and tasks, as far as they were seen.
+    pub values: [Option<u64>; 5],
+}
+
+fn moments<const R: usize, const B: usize>(window: &Window<R, B>) -> Vec<Moment> {
+    let rows = [Row::Rss, Row::Uss, Row::Fds, Row::Threads, Row::Tasks];
+    let blocks = window.blocks(Row::Rss as usize);
+    let moment = |number: u64| Moment {
+        at: window.block().mul_f64(number as f64),
+        values: rows.map(|row| window.value(row as usize, number).map(|value| value as u64)),
+    };
+    blocks.map(moment).collect()
 }
 
 /// Over how many blocks the points of a window reach, if they are enough: through a gap, or where what was

@@ -20,6 +20,9 @@ pub struct Memory {
     report_dir: Option<String>,
     interval: Duration,
     grace: Duration,
+    dead_after: Duration,
+    track: Vec<String>,
+    signal: &'static str,
 }
 
 /// How much.
@@ -34,6 +37,8 @@ enum Amount {
 const INTERVAL: Duration = Duration::from_secs(2);
 /// What the application has to end, unless it is said.
 const GRACE: Duration = Duration::from_secs(10);
+/// When an object is looked for that the application has declared dead, unless it is said.
+const DEAD_AFTER: Duration = Duration::from_secs(10);
 
 pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Memory, Complaint> {
     let raw = table.get_ref();
@@ -42,11 +47,6 @@ pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Mem
     };
     let (soft, hard) = (limit(&raw.soft)?, limit(&raw.hard)?);
     let wrong = match (soft, hard) {
-        (None, None) => {
-            return Err(source
-                .complain(table.span(), "there is no limit in it")
-                .help("give soft, hard, or both: soft = \"70%\""));
-        }
         (Some(Amount::Bytes(soft)), Some(Amount::Bytes(hard))) => soft >= hard,
         (Some(Amount::Percent(soft)), Some(Amount::Percent(hard))) => soft >= hard,
         _ => false,
@@ -70,6 +70,13 @@ pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Mem
     let on_hard = choose(source, raw.on_hard.as_ref(), &words)?.or("restart");
     let words = ["exec", "init"].map(|word| (word, Word(word)));
     let restart = choose(source, raw.restart.as_ref(), &words)?.or("exec");
+    let words = ["SIGUSR1", "off"].map(|word| (word, Word(word)));
+    let signal = choose(source, raw.signal.as_ref(), &words)?.or("SIGUSR1");
+    if let Some(name) = raw.track.iter().find(|name| !is_class(name.get_ref())) {
+        return Err(source
+            .complain(name.span(), "this is no full name of a class")
+            .help("it has the module in front of it: \"package.module.Class\""));
+    }
     Ok(Memory {
         soft,
         hard,
@@ -78,7 +85,20 @@ pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Mem
         report_dir: raw.report_dir.as_ref().map(|path| path.get_ref().clone()),
         interval: time(&raw.interval, INTERVAL)?,
         grace: time(&raw.grace, GRACE)?,
+        dead_after: time(&raw.dead_after, DEAD_AFTER)?,
+        track: raw.track.iter().map(|name| name.get_ref().clone()).collect(),
+        signal,
     })
+}
+
+/// Whether it is names with dots between. A class within a function has `<locals>` in its name.
+fn is_class(name: &str) -> bool {
+    let is_name = |part: &str| {
+        let plain = |char: char| char == '_' || char.is_alphanumeric();
+        part == "<locals>"
+            || part.chars().all(plain) && part.starts_with(|char: char| !char.is_ascii_digit())
+    };
+    name.contains('.') && name.split('.').all(is_name)
 }
 
 /// A word that is accepted; empty: none was given.
@@ -123,7 +143,11 @@ impl Memory {
             (keys::MEMORY_RESTART, self.restart.to_owned()),
             (keys::MEMORY_INTERVAL, milliseconds(self.interval)),
             (keys::MEMORY_GRACE, milliseconds(self.grace)),
+            (keys::MEMORY_DEAD_AFTER, milliseconds(self.dead_after)),
+            (keys::MEMORY_SIGNAL, self.signal.to_owned()),
         ];
-        limits.chain(reports).chain(rest).collect()
+        let track = Some(self.track.join(" ")).filter(|track| !track.is_empty());
+        let track = track.into_iter().map(|track| (keys::MEMORY_TRACK, track));
+        limits.chain(reports).chain(track).chain(rest).collect()
     }
 }

@@ -147,6 +147,10 @@ pub struct Memory {
     pub report_dir: Option<Text>,
     pub interval: Option<Spanned<Value>>,
     pub grace: Option<Spanned<Value>>,
+    pub dead_after: Option<Spanned<Value>>,
+    #[serde(default)]
+    pub track: Vec<Text>,
+    pub signal: Option<Text>,
 }
 
 /// `[package.metadata.pyrmware.device.NAME]`.

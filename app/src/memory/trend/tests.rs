@@ -49,6 +49,22 @@ fn heap(objects: f64, blocks: f64, used: f64, free: f64) -> Heap {
 }
 
 #[test]
+fn what_is_remembered_goes_from_the_oldest_block_to_the_youngest() {
+    let mut judge = Judge::new(Scale::default());
+    for minute in 0..=360 {
+        let mut sample = sample(f64::from(minute) * 60.0, BASE + f64::from(minute) * MIB);
+        sample.tasks = Some(7);
+        judge.add(&sample);
+    }
+    let line = judge.timeline();
+    assert!(line.windows(2).all(|pair| pair[0].at < pair[1].at), "{line:?}");
+    // Four hours in blocks of twenty minutes, two in blocks of two.
+    assert_eq!(line.len(), 12 + 60);
+    assert_eq!(line[0].values, [Some(BASE as u64), None, None, None, Some(7)]);
+    assert_eq!(line[72 - 1].at, Duration::from_secs(358 * 60));
+}
+
+#[test]
 fn a_judge_is_small() {
     assert!(size_of::<Judge>() < 8 * 1024, "{}", size_of::<Judge>());
 }

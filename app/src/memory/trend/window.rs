@@ -80,4 +80,16 @@ impl<const ROWS: usize, const BLOCKS: usize> Window<ROWS, BLOCKS> {
         }
         &buffer[..count]
     }
+
+    /// The numbers of the finished blocks that have a value in a row, oldest first.
+    pub fn blocks(&self, row: usize) -> impl Iterator<Item = u64> {
+        let blocks = self.number.saturating_sub(BLOCKS as u64)..self.number;
+        blocks.filter(move |number| self.value(row, *number).is_some())
+    }
+
+    /// What a finished block says in a row.
+    pub fn value(&self, row: usize, number: u64) -> Option<f32> {
+        let value = self.finished[row][(number % BLOCKS as u64) as usize];
+        Some(value).filter(|value| !value.is_nan())
+    }
 }

@@ -355,13 +355,19 @@ pub fn module_dict(module: Ref) -> Option<Ref> {
     unsafe { Ref::new(ffi::PyModule_GetDict(module.raw())) }
 }
 
+/// Whether it is a weak reference.
+pub fn is_weak(reference: Ref) -> bool {
+    // SAFETY: looks at the type.
+    unsafe { ffi::PyWeakref_CheckRef(reference.raw()) != 0 }
+}
+
 /// What a weak reference refers to.
 pub fn weakly(reference: Ref) -> Option<Ref> {
+    if !is_weak(reference) {
+        return None;
+    }
     // SAFETY: the type is checked; the structure is public, the accessor would count references.
     unsafe {
-        if ffi::PyWeakref_CheckRef(reference.raw()) == 0 {
-            return None;
-        }
         let target = (*reference.raw().cast::<ffi::PyWeakReference>()).wr_object;
         Ref::new(target).filter(|target| target.raw() != ffi::Py_None())
     }

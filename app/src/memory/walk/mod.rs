@@ -29,11 +29,23 @@ pub fn referent(reference: &Obj) -> Option<usize> {
     heap::weakly(roots::live(reference)?).map(Ref::address)
 }
 
+/// The full name of what a weak reference refers to: its type's.
+pub fn kind_of_referent(reference: &Obj) -> Option<String> {
+    let kind = heap::weakly(roots::live(reference)?)?.kind();
+    match (kind.module(), kind.qualname()) {
+        (Some(module), Some(name)) if module.is("builtins") => Some(name.chars().collect()),
+        (Some(module), Some(name)) => {
+            Some(module.chars().chain(['.']).chain(name.chars()).collect())
+        }
+        _ => Some(String::from_utf8_lossy(kind.c_name()).into_owned()),
+    }
+}
+
 /// No parent: a root.
 const NOBODY: u32 = u32::MAX;
 
 /// Containers of one kind that are told by name.
-const LONGEST: usize = 24;
+const LONGEST: usize = 96;
 
 /// Shorter containers are not worth a line.
 const LONG: usize = 64;

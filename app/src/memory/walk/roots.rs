@@ -14,7 +14,7 @@ pub struct Roots {
     modules: Obj,
     /// Frames that run, of all threads. Keeps them until the walk has started.
     frames: Vec<Obj>,
-    /// `WeakSet`s of asyncio's tasks.
+    /// Sets of asyncio's tasks.
     tasks: Vec<Obj>,
     /// The interpreter's own dict, for extension modules.
     interpreter: Option<Obj>,
@@ -50,16 +50,7 @@ impl Roots {
                 Obj::borrowed(ffi::PyInterpreterState_GetDict(ffi::PyInterpreterState_Get()));
             (modules, interpreter.ok())
         };
-        let modules_of = live(&modules)?;
-        let asyncio = modules_of.value("asyncio.tasks").and_then(heap::module_dict);
-        // `_all_tasks` was its name until 3.11.
-        let names = ["_scheduled_tasks", "_eager_tasks", "_all_tasks"];
-        let sets = names.iter().filter_map(|name| asyncio?.value(name));
-        let tasks = sets.filter_map(|set| {
-            // SAFETY: an object that a module holds.
-            unsafe { Obj::borrowed(set.address() as *mut _) }.ok()
-        });
-        let tasks = tasks.filter_map(|set| set.attr("data").map_err(Raised::forget).ok()).collect();
+        let tasks = task_sets().unwrap_or_default();
         Some(Roots { frames: frames(), tasks, interpreter, deque: deque(), modules })
     }
 
@@ -81,7 +72,8 @@ impl Roots {
         }
         for set in self.tasks.iter().filter_map(live) {
             set.referents(&mut |reference| {
-                let task = heap::weakly(reference);
+                let weak = heap::is_weak(reference);
+                let task = if weak { heap::weakly(reference) } else { Some(reference) };
                 // A task that is done is no reason for anything to live: something else holds it.
                 let over = task.and_then(heap::task_coroutine).is_some_and(heap::is_over);
                 if let Some(object) = task.filter(|_| !over) {
@@ -93,6 +85,23 @@ impl Roots {
             each(Root { object, name: RootName::Fixed("<interpreter>") });
         }
     }
+}
+
+/// The sets that hold weak references to asyncio's tasks, and to those that run eagerly, the tasks
+/// themselves. None where asyncio has not been imported; this does not.
+pub fn task_sets() -> Option<Vec<Obj>> {
+    // SAFETY: the GIL is held; what is returned is borrowed, or null.
+    let modules = unsafe { Obj::borrowed(ffi::PyImport_GetModuleDict()) }.ok()?;
+    let asyncio = live(&modules)?.value("asyncio.tasks").and_then(heap::module_dict)?;
+    // `_all_tasks` was its name until 3.11.
+    let names = ["_scheduled_tasks", "_eager_tasks", "_all_tasks"];
+    let sets = names.iter().filter_map(|name| {
+        // SAFETY: an object that a module holds.
+        let set = unsafe { Obj::borrowed(asyncio.value(name)?.address() as *mut _) }.ok()?;
+        let inner = set.attr("data").map_err(Raised::forget).ok();
+        inner.or(Some(set)).filter(|set| live(set).is_some_and(Ref::is_set))
+    });
+    Some(sets.collect())
 }
 
 /// Looks at an object that is kept alive.
