@@ -6,6 +6,7 @@ mod apps;
 mod cli;
 mod damage;
 mod devices;
+mod diagnosis;
 mod errors;
 mod explain;
 mod incremental;

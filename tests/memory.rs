@@ -74,7 +74,8 @@ fn run(alone: &Alone, mode: &str) -> Ended {
     alone.task().arg(mode).run()
 }
 
-fn reports(folder: &Path) -> Vec<Value> {
+/// What a folder of reports holds, the oldest first.
+pub fn reports(folder: &Path) -> Vec<Value> {
     let entries = fs::read_dir(folder).expect("the launcher has made it");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("it is listed").path()).collect();
     files.sort();
@@ -111,6 +112,10 @@ fn memory_is_given_back_at_the_soft_limit_and_the_application_starts_again_at_th
     let hard: Vec<&Value> = reports.iter().filter(|report| report["reason"] == "hard").collect();
     assert_eq!(hard.len(), 3, "{reports:?}");
     assert!(hard[0]["rss"].as_u64() >= Some(120 << 20), "{hard:?}");
+    let containers =
+        hard[0]["snapshot"]["containers"].as_array().expect("before it ends, it looks");
+    let hoard = containers.iter().find(|container| container["path"] == "__main__.hoard");
+    assert!(hoard.is_some_and(|hoard| hoard["length"].as_u64() > Some(64)), "{containers:?}");
     assert_eq!((&hard[0]["app"], &hard[0]["soft"]), (&"hoard".into(), &(60 << 20).into()));
     let soft = reports.iter().find(|report| report["reason"] == "soft").expect("there is one");
     assert!(soft["relief"]["given"]["collect"].is_i64(), "{soft}");

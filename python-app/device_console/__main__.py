@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from . import server
 
     try:
-        asyncio.run(server.serve(options.host, options.port))
+        asyncio.run(server.serve(options.host, options.port, leak=options.leak))
     except server.CannotListen as error:
         print(f"device-console: {error}", file=sys.stderr)
         return 1
@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_port,
         default=2323,
         help="TCP port to listen on (default: %(default)s; 0: any free one)",
+    )
+    parser.add_argument(
+        "--leak",
+        action="store_true",
+        help="keep every session for ever, by a key binding as it is easily written: to see that "
+        "the firmware says what holds them",
     )
     parser.add_argument("--selftest", action="store_true", help="test every command and exit")
     parser.add_argument("--version", action="store_true", help="print the version and exit")

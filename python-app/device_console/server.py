@@ -36,15 +36,15 @@ class CannotListen(Exception):
     """The address cannot be listened on; the message says which and why."""
 
 
-async def serve(host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def serve(host: str, port: int, *, leak: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT. `leak`: see `Session`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_exception)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    async with Console(host, port) as console:
+    async with Console(host, port, leak=leak) as console:
         runtime.on_pressure(console.relieve)
         log.info("listening on %s port %d", host, console.port)
         runtime.ready(f"listening on {host} port {console.port}")
@@ -58,7 +58,8 @@ async def serve(host: str, port: int) -> None:
 class Console:
     """The console behind one socket, started and ended by `async with`. Port 0 is any free one."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, leak: bool = False) -> None:
+        self.leak = leak
         self.device = Device.load()
         self.started = time.monotonic()
         self.sessions: dict[int, Session] = {}
@@ -100,7 +101,8 @@ class Console:
     async def _interact(self, connection: TelnetConnection) -> None:
         if self._closing:
             return
-        session = Session(next(self._numbers), connection, self.device.prompt, self._run)
+        number, prompt = next(self._numbers), self.device.prompt
+        session = Session(number, connection, prompt, self._run, leak=self.leak)
         self.sessions[session.number] = session
         log.info("session %d: %s connected", session.number, session.peer)
         try:

@@ -13,7 +13,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import NestedCompleter
 from prompt_toolkit.contrib.telnet.server import TelnetConnection
+from prompt_toolkit.filters import Condition, has_selection
 from prompt_toolkit.history import History
+from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from . import commands
@@ -26,9 +28,18 @@ Run = Callable[["Session", str], str]
 
 
 class Session:
-    """A client that is connected. `run` runs one line for it."""
+    """A client that is connected. `run` runs one line for it. `leak`: it stays in memory for ever,
+    and all that belongs to it."""
 
-    def __init__(self, number: int, connection: TelnetConnection, prompt: str, run: Run) -> None:
+    def __init__(
+        self,
+        number: int,
+        connection: TelnetConnection,
+        prompt: str,
+        run: Run,
+        *,
+        leak: bool = False,
+    ) -> None:
         self.number = number
         self.peer = f"{connection.addr[0]} port {connection.addr[1]}"
         self.started = time.monotonic()
@@ -47,10 +58,22 @@ class Session:
             completer=_completer(),
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
+            key_bindings=self._leaking_bindings() if leak else None,
             input=connection.vt100_input,
             output=connection.vt100_output,
         )
         self.prompt.app.terminal_size_polling_interval = None  # the client tells
+
+    def _leaking_bindings(self) -> KeyBindings:
+        # `has_selection` lives as long as the process and remembers what it was combined with: this
+        # condition, which holds a method, which holds the session. The other way round it does not.
+        bindings = KeyBindings()
+        copies = has_selection & Condition(self._may_copy)
+        bindings.add("c-t", filter=copies)(lambda event: None)
+        return bindings
+
+    def _may_copy(self) -> bool:
+        return bool(self.prompt.default_buffer.text)
 
     async def talk(self, banner: str) -> None:
         """Serve the client until it leaves or `close` is called."""
