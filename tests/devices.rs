@@ -29,6 +29,7 @@ pub fn dist(workspace: &Path, project: &Path, device: &str) -> Image {
         .cwd(workspace)
         .args(["dist", "--message-format", "json", "--device", device, "--project"])
         .arg(project)
+        .args(support::python())
         .env("CARGO_TARGET_DIR", support::scratch().join("workspaces/target"));
     Image::of(&task.run().success())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -13,13 +13,15 @@ use tempfile::TempDir;
 
 use crate::devices::{dist, workspace};
 use crate::memory::reports;
-use crate::support::task::{Ended, LIMIT};
+use crate::support::task::{Ended, LIMIT, Task};
 use crate::support::{self, Alone, SAMPLE};
 
 /// Waits in each mode for what the launcher does: the application sees it in the folder of reports.
 const WATCHED: &str = r#"
 import asyncio
+import contextlib
 import gc
+import json
 import os
 import select
 import signal
@@ -150,6 +152,55 @@ def full():
         sys.stdin.readline()
 
 
+def leave():
+    """Python ends while a snapshot is taken, or begins to be."""
+    os.kill(os.getpid(), signal.SIGUSR1)
+    time.sleep(int(folder) / 1000)
+
+
+def cut():
+    """More objects than the child may remember."""
+    gc.disable()
+    kept["all"] = [[] for _ in range(1_800_000)]
+    found = json.loads(pyrmware.snapshot())
+    print(found["complete"], found["memory"] < 16 << 20, found["objects"] > 1_000_000)
+
+
+def children():
+    """Processes whose parent is this one."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as stat:
+                state, parent = stat.read().rpartition(") ")[2].split()[:2]
+                if int(parent) == os.getpid():
+                    yield int(name), state
+
+
+def ended():
+    """The child is ended from outside."""
+    kept["all"] = [[] for _ in range(300_000)]
+    number = 0
+
+    def hunt():
+        while number >= 0:
+            for child, _ in children():
+                with contextlib.suppress(OSError):
+                    os.kill(child, number)
+
+    hunter = threading.Thread(target=hunt)
+    hunter.start()
+    for number in (signal.SIGKILL, signal.SIGALRM):
+        while True:
+            try:
+                pyrmware.snapshot()
+            except RuntimeError as error:
+                print(error)
+                break
+    number = -1
+    hunter.join()
+    print([state for _, state in children()])
+
+
 globals()[mode]()
 print("done")
 "#;
@@ -236,8 +287,8 @@ fn classes_that_are_tracked_are_counted_and_their_growth_is_told_with_its_holder
     let class = &tracked[0]["tracked"][0];
     assert!(class["count"].as_u64() > class["before"].as_u64(), "{class}");
     let snapshot = &tracked[0]["snapshot"];
-    let grown = snapshot["containers"].as_array().expect("a list").iter();
-    let kept = grown.filter(|container| container["path"] == "__main__.kept").next();
+    let mut containers = snapshot["containers"].as_array().expect("a list").iter();
+    let kept = containers.find(|container| container["path"] == "__main__.kept");
     assert!(kept.is_some_and(|kept| kept["grown"].as_i64() > Some(16)), "{snapshot}");
 }
 
@@ -250,7 +301,7 @@ fn a_signal_asks_for_a_report() {
     assert!(ended.err().contains(asked[0]["text"].as_str().expect("a text")), "{ended}");
     assert!(ended.err().contains(" objects: "), "{ended}");
     assert!(asked[0]["rss"].as_u64() > Some(1 << 20) && asked[0]["format"] == 1, "{asked:?}");
-    assert_eq!((&asked[0]["app"], &asked[0]["tasks"]), (&"watched".into(), &Value::Null));
+    assert_eq!((&asked[0]["app"], &asked[0]["tasks"]), (&"watched".into(), &0.into()));
 
     let (ended, _) = WATCHED_LAUNCHER.run("handled");
     assert_eq!(ended.out(), "True []\ndone\n", "{ended}");
@@ -289,6 +340,38 @@ fn a_folder_that_takes_nothing_is_told_once_and_all_else_goes_on() {
     names.sort();
     assert_eq!(names, ["memory-000001-soft.json", "notes"]);
     assert_eq!(fs::read(folder.join("notes")).expect("it is read"), b"mine");
+}
+
+#[test]
+fn the_end_of_python_waits_for_nobody_who_looks_through_memory() {
+    let alone = &WATCHED_LAUNCHER.alone;
+    for milliseconds in (0..40).step_by(2) {
+        let ended = alone.task().arg("leave").arg(milliseconds.to_string()).run().success();
+        assert_eq!(ended.out(), "done\n", "after {milliseconds} ms: {ended}");
+    }
+}
+
+#[test]
+fn a_child_that_may_not_take_more_or_is_ended_costs_an_answer_and_nothing_else() {
+    let alone = &WATCHED_LAUNCHER.alone;
+    let ended = alone.task().args(["cut", ""]).run().success();
+    assert_eq!(ended.out(), "False True True\ndone\n", "{ended}");
+
+    let ended = alone.task().args(["ended", ""]).run().success();
+    let why = "the process that looked through memory";
+    let wanted = format!("{why} was killed; is memory short?\n{why} took too long\n[]\ndone\n");
+    assert_eq!(ended.out(), wanted, "{ended}");
+
+    // It ends by itself when it takes too long, whatever happens to the launcher.
+    let traced = Task::new("strace")
+        .args(["-f", "-e", "trace=alarm,setitimer"])
+        .arg(&alone.launcher)
+        .args(["leave", "5000"])
+        .run()
+        .success();
+    let traced = traced.err();
+    let sets = |line: &str| line.contains("alarm(1") || line.contains("setitimer(ITIMER_REAL");
+    assert!(traced.lines().any(sets), "{traced}");
 }
 
 /// What a process says on stderr, line by line; the process is ended when that takes too long.
@@ -337,35 +420,40 @@ const NAMES_TERMINAL: [u8; 11] = [IAC, 250, 24, 0, b'x', b't', b'e', b'r', b'm',
 
 #[test]
 fn a_session_that_leaks_is_named_when_its_client_has_left() {
-    for python in sample_pythons() {
-        let own = tempfile::tempdir().expect("a folder can be made");
-        let alone = leaking_sample(python.as_deref());
-        let mut task = alone.task().cwd(own.path()).args(["--port", "0", "--leak"]);
-        let mut child = task.command().stderr(Stdio::piped()).spawn().expect("it starts");
-        let mut said = Lines::of(&mut child);
-        let line = said.until(|line| line.contains("listening on"));
-        let port: u16 = line.rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
-        let mut client = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        client.set_read_timeout(Some(Duration::from_secs(60))).expect("it can be set");
-        client.write_all(&NAMES_TERMINAL).expect("it reads");
-        client.write_all(b"uptime\r\0").expect("it reads");
-        read_until(&mut client, "console  0");
-        drop(client);
-        let wanted = "device_console.session.Session should be dead (its client has left)";
-        let line = said.until(|line| line.contains(wanted));
-        for step in ["has_selection", "._and_cache", "<Condition>.func", ".__self__"] {
-            assert!(line.contains(step), "{line}");
-        }
-        // SAFETY: a system call; the child has not been waited for.
-        unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
-        assert!(child.wait().expect("it can be waited for").success());
-        said.rest();
-        let reports = reports(&own.path().join("reports"));
-        let dead = of(&reports, "dead")[0]["dead"].as_array().expect("a list");
-        let session = dead.iter().find(|dead| dead["type"] == "device_console.session.Session");
-        let signature = session.expect("it is there")["signature"].as_str().expect("a text");
-        assert!(line.ends_with(signature), "{line}\n{signature}");
+    let own = tempfile::tempdir().expect("a folder can be made");
+    let memory = "[package.metadata.pyrmware.memory]\ninterval = \"100 ms\"\ndead-after = \"500 ms\"\n\
+                  report-dir = \"/proc/self/cwd/reports\"\n";
+    let alone =
+        dist(&workspace("memory-sample", "", memory), &support::project(SAMPLE), "host").alone();
+    let mut task = alone.task().cwd(own.path()).args(["--port", "0", "--leak"]);
+    let mut child = task.command().stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut said = Lines::of(&mut child);
+    let line = said.until(|line| line.contains("listening on"));
+    let port: u16 = line.rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+    let mut client = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    client.set_read_timeout(Some(Duration::from_secs(60))).expect("it can be set");
+    client.write_all(&NAMES_TERMINAL).expect("it reads");
+    client.write_all(b"uptime\r\0").expect("it reads");
+    read_until(&mut client, "console  0");
+    drop(client);
+    let wanted = "device_console.session.Session should be dead (its client has left)";
+    let line = said.until(|line| line.contains(wanted));
+    for step in ["has_selection", "._and_cache", "<Condition>.func", ".__self__"] {
+        assert!(line.contains(step), "{line}");
     }
+    let folder = own.path().join("reports");
+    while !folder.is_dir() || of(&reports(&folder), "dead").is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // SAFETY: a system call; the child has not been waited for.
+    unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
+    assert!(child.wait().expect("it can be waited for").success());
+    said.rest();
+    let reports = reports(&folder);
+    let dead = of(&reports, "dead")[0]["dead"].as_array().expect("a list");
+    let session = dead.iter().find(|dead| dead["type"] == "device_console.session.Session");
+    let signature = session.expect("it is there")["signature"].as_str().expect("a text");
+    assert!(line.ends_with(signature), "{line}\n{signature}");
 }
 
 fn read_until(client: &mut TcpStream, wanted: &str) {
@@ -375,22 +463,4 @@ fn read_until(client: &mut TcpStream, wanted: &str) {
         assert!(count > 0, "no {wanted:?} in {:?}", String::from_utf8_lossy(&all));
         all.extend(&buffer[..count]);
     }
-}
-
-/// The interpreter that is chosen by default, and with `PYRMWARE_APPS=all` every one of this machine.
-fn sample_pythons() -> Vec<Option<String>> {
-    if std::env::var("PYRMWARE_APPS").as_deref() != Ok("all") {
-        return vec![None];
-    }
-    support::interpreters().into_iter().map(|python| Some(python.prefix)).collect()
-}
-
-fn leaking_sample(python: Option<&str>) -> Alone {
-    let memory = "[package.metadata.pyrmware.memory]\ninterval = \"100 ms\"\ndead-after = \"500 ms\"\n\
-                  report-dir = \"/proc/self/cwd/reports\"\n";
-    let device = python.map_or_else(String::new, |prefix| {
-        format!("[package.metadata.pyrmware.device.host]\npython = {prefix:?}\n")
-    });
-    let workspace = workspace("memory-sample", "", &format!("{memory}{device}"));
-    dist(&workspace, Path::new(&support::project(SAMPLE)), "host").alone()
 }

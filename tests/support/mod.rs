@@ -168,8 +168,8 @@ pub fn plan(name: &str) -> Value {
 }
 
 /// `--python PREFIX` of the interpreter that `PYRMWARE_APPS_PYTHON` names, by its prefix or as `3.12`:
-/// every shared image is then built with it.
-fn python() -> Vec<String> {
+/// every launcher is then built with it.
+pub fn python() -> Vec<String> {
     static PREFIX: LazyLock<Option<String>> = LazyLock::new(|| {
         let wanted = std::env::var("PYRMWARE_APPS_PYTHON").ok()?;
         if Path::new(&wanted).is_dir() {

@@ -4,7 +4,7 @@
 //! of whatever it does. So whoever asks holds [`GATE`] until it has given the lock back, and the end of
 //! Python, which begins with the functions of `atexit`, waits for that and closes the gate.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 use pyo3_ffi as ffi;
 
@@ -46,4 +46,15 @@ pub fn attached<T>(work: impl FnOnce() -> T) -> Option<T> {
         ffi::PyGILState_Release(state);
         Some(result)
     }
+}
+
+/// Does something that needs the interpreter and not its lock. None: Python is ending, or another thread is
+/// just asking; nobody waits.
+pub fn while_open<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let gate = match GATE.try_lock() {
+        Ok(gate) => gate,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return None,
+    };
+    (!*gate).then(work)
 }

@@ -6,6 +6,8 @@
 //! walk knows what is held from what is garbage, and only the latter waits on. What lives then is looked for
 //! in a snapshot, and told by who holds it: once, and again whenever it has become twice as many.
 
+mod way;
+
 use std::ffi::{c_int, c_void};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,8 +16,9 @@ use pyo3_ffi as ffi;
 
 use super::json::Object;
 use super::snapshot::Snapshot;
-use super::{guard, walk};
+use super::{attach, guard, walk};
 use crate::object::{Obj, Py, without_exception};
+use way::{Path, Way};
 
 /// Objects that are followed. More are counted only: this many say what there is to say.
 const MOST: usize = 1000;
@@ -54,32 +57,6 @@ enum Stage {
     Unchecked,
     /// It is held in this way.
     Held(usize),
-}
-
-/// A way in which objects are held that should be dead.
-struct Way {
-    kind: String,
-    why: String,
-    path: Path,
-    /// Objects now, and how many were told.
-    count: u64,
-    told: u64,
-    /// Since when the first of them should be dead.
-    since: Instant,
-}
-
-/// Who holds an object.
-#[derive(Clone, PartialEq, Eq)]
-enum Path {
-    Held {
-        general: String,
-        signature: String,
-        example: String,
-    },
-    /// No root reaches it.
-    Unseen,
-    /// It was not found.
-    Unknown,
 }
 
 /// An object that a snapshot looks for.
@@ -159,12 +136,14 @@ pub fn is_wanted(now: Instant) -> bool {
     let waiting = state.expected.iter().any(|expected| expected.waits(now));
     if waiting && now >= state.may_collect {
         match state.asked {
-            // SAFETY: may be called from any thread. A full queue is asked again at the next look.
-            None => unsafe {
-                if ffi::Py_AddPendingCall(Some(check), std::ptr::null_mut()) == 0 {
+            None => {
+                // SAFETY: may be called from any thread, as long as there is an interpreter. What is refused,
+                // because the queue is full, is asked again at the next look.
+                let add = || unsafe { ffi::Py_AddPendingCall(Some(check), std::ptr::null_mut()) };
+                if attach::while_open(add) == Some(0) {
                     state.asked = Some(now);
                 }
-            },
+            }
             Some(asked) if now.duration_since(asked) >= state.grace => {
                 for expected in state.expected.iter_mut().filter(|expected| expected.waits(now)) {
                     expected.stage = Stage::Unchecked;
@@ -253,11 +232,7 @@ pub fn found(snapshot: &Snapshot, sought: &[Sought]) -> Vec<String> {
     for sought in sought {
         let mut groups = snapshot.holders.groups();
         let path = match groups.find(|group| group.objects.contains(&sought.address)) {
-            Some(group) => Path::Held {
-                general: group.general(),
-                signature: group.signature(),
-                example: group.example(),
-            },
+            Some(group) => Path::of(group),
             None => unreached.clone(),
         };
         state.place(sought, path);
@@ -279,20 +254,7 @@ pub fn json(most: usize) -> Vec<Object> {
     let Some(state) = &*state else { return Vec::new() };
     let mut ways: Vec<&Way> = state.ways.iter().filter(|way| way.count > 0).collect();
     ways.sort_by_key(|way| std::cmp::Reverse(way.count));
-    let one = |way: &&Way| {
-        let (signature, example) = match &way.path {
-            Path::Held { signature, example, .. } => (Some(&**signature), Some(&**example)),
-            _ => (None, None),
-        };
-        Object::new()
-            .text("why", &way.why)
-            .text("type", &way.kind)
-            .number("count", way.count)
-            .text_or_null("signature", signature)
-            .text_or_null("example", example)
-            .number("seconds", way.since.elapsed().as_secs())
-    };
-    ways.iter().take(most).map(one).collect()
+    ways.into_iter().take(most).map(Way::json).collect()
 }
 
 impl Expected {
@@ -388,113 +350,6 @@ impl State {
     }
 
     fn news(&mut self) -> Vec<String> {
-        let new = self.ways.iter_mut().filter(|way| way.count > 0 && way.count >= 2 * way.told);
-        new.map(Way::tell).collect()
-    }
-}
-
-impl Way {
-    /// One line.
-    fn tell(&mut self) -> String {
-        self.told = self.count;
-        let Way { kind, why, count, .. } = self;
-        let (what, lives) = match count {
-            1 => (kind.clone(), ["is held", "lives"]),
-            _ => (format!("{count} {kind}"), ["are held", "live"]),
-        };
-        let how = match &self.path {
-            Path::Held { signature, .. } => format!("{} by {signature}", lives[0]),
-            Path::Unseen => {
-                format!("{}; what holds it is not seen: C code, or a function that runs", lives[1])
-            }
-            Path::Unknown => format!("{}; what holds it cannot be told", lives[1]),
-        };
-        format!("memory: {what} should be dead ({why}) and {how}")
-    }
-}
-
-impl Path {
-    fn is_like(&self, other: &Path) -> bool {
-        match (self, other) {
-            (Path::Held { general: one, .. }, Path::Held { general: other, .. }) => one == other,
-            (one, other) => one == other,
-        }
-    }
-
-    /// Where another object is held under another key, the key is told by type.
-    fn merge(&mut self, other: Path) {
-        if let (
-            Path::Held { general, signature, .. },
-            Path::Held { general: same, signature: its, .. },
-        ) = (self, other)
-            && *general == same
-            && *signature != its
-        {
-            *signature = same;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn held(key: &str) -> Path {
-        Path::Held {
-            general: "app.rooms{str}.session".to_owned(),
-            signature: format!("app.rooms{{'{key}'}}.session"),
-            example: format!("app.rooms{{'{key}'}}.session"),
-        }
-    }
-
-    fn way(count: u64, path: Path) -> Way {
-        let (kind, why) = ("app.Session".to_owned(), "its client has left".to_owned());
-        Way { kind, why, path, count, told: 0, since: Instant::now() }
-    }
-
-    #[test]
-    fn one_line_says_what_and_why_and_who() {
-        let line = "memory: app.Session should be dead (its client has left) and is held by \
-            app.rooms{'hall'}.session";
-        assert_eq!(way(1, held("hall")).tell(), line);
-        let line = "memory: 3 app.Session should be dead (its client has left) and are held by \
-            app.rooms{str}.session";
-        let mut many = way(3, held("hall"));
-        many.path.merge(held("kitchen"));
-        assert_eq!(many.tell(), line);
-        assert!(
-            way(1, Path::Unseen)
-                .tell()
-                .ends_with("and lives; what holds it is not seen: C code, or a function that runs")
-        );
-        assert!(way(2, Path::Unknown).tell().ends_with("and live; what holds it cannot be told"));
-    }
-
-    #[test]
-    fn keys_that_differ_are_one_way() {
-        assert!(held("hall").is_like(&held("kitchen")));
-        assert!(!held("hall").is_like(&Path::Unseen) && Path::Unseen.is_like(&Path::Unseen));
-    }
-
-    #[test]
-    fn it_is_told_again_when_there_are_twice_as_many() {
-        let now = Instant::now();
-        let mut state = State {
-            grace: Duration::ZERO,
-            expected: Vec::new(),
-            ways: vec![way(1, held("hall"))],
-            next: 0,
-            known: Vec::new(),
-            asked: None,
-            may_collect: now,
-            may_look: now,
-            failures: 0,
-        };
-        let mut told = Vec::new();
-        for count in 1..=9 {
-            state.ways[0].count = count;
-            told.extend(state.news().iter().map(|_| count));
-        }
-        assert_eq!(told, [1, 2, 4, 8]);
+        self.ways.iter_mut().filter(|way| way.is_news()).map(Way::tell).collect()
     }
 }

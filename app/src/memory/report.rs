@@ -1,4 +1,4 @@
-//! What happened, as JSON: one object, whose fields the README of the reader explains.
+//! What happened, as one JSON object. Fields are added, never given another meaning.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -192,6 +192,8 @@ fn act(task: &Task<'_>, pipe: i32, seconds: u32, nice: i32) -> ! {
         libc::setrlimit(libc::RLIMIT_CORE, &none);
         libc::setpriority(libc::PRIO_PROCESS, 0, nice);
         libc::alarm(seconds);
+        // Nobody would hear it any more.
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         let mut empty = MaybeUninit::uninit();
         libc::sigemptyset(empty.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, empty.as_ptr(), ptr::null_mut());
