@@ -122,8 +122,10 @@ def on_pressure(hook: "Hook", /) -> "Hook":
 def expect_dead(obj: object, why: str) -> None:
     """Say that nothing should hold `obj` any more: "its client has left".
 
-    The launcher keeps a weak reference, looks again after a later full collection, and reports what
-    still holds an object that is alive, with `why`. The caller's own reference may last until then.
+    The launcher keeps a weak reference, and when the time that the configuration gives under
+    `dead-after` and a full collection are over, it tells in one line what still holds an object that
+    is alive, with `why`. The caller's own reference may last until then. What is held in one way is
+    told once, and again when there is twice as much of it.
 
     Raises TypeError where `obj` cannot be weakly referenced (an int, a str, a tuple, an instance of
     a class whose `__slots__` lack "__weakref__") or `why` is not a string.
@@ -163,9 +165,10 @@ def snapshot(types: "Iterable[str]" = (), objects: "Iterable[ref[object]]" = ())
                 path from a module, frame or task, without what differs between objects that are
                 held alike), "example" (one path whole), "count", "of" (how many there are of the
                 type: of more than 10,000 the others are not looked at), "bytes", and "per_hour"
-                from the second snapshot on
+                where the snapshot before has looked for the type, too
     types       all objects by type: "type", "count", "bytes"; the first 100 by bytes
-    containers  the longest lists, dicts, sets, tuples and deques: "type", "length", "path"
+    containers  the longest lists, dicts, sets, tuples and deques: "type", "length", "path", and
+                "grown" where the snapshot before knew what was at the path
     grown       of which types there are more than in the snapshot before, "since_seconds" ago
     unreached   how many of `objects` live and are reached from nowhere: cyclic garbage, or held by
                 C code
