@@ -59,6 +59,11 @@ fn tests_of_cpython_end_as_on_stock_python() {
     let wrong: Vec<String> =
         sides.launchers.iter().flat_map(|launcher| launcher.surprises(&python, &results)).collect();
     assert!(wrong.is_empty(), "{} surprises:\n{}", wrong.len(), wrong.join("\n"));
+    for launcher in &sides.launchers {
+        // A hundred megabytes for each version and kind that nobody looks at.
+        let image = launcher.program.parent().expect("an image folder");
+        fs::remove_dir_all(image).expect("it is removed");
+    }
 }
 
 #[test]

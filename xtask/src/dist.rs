@@ -5,10 +5,12 @@
 pub mod budget;
 pub mod collect;
 pub mod compile;
+mod disk;
 mod folder;
 pub mod link;
 pub mod modules_lock;
 pub mod pack;
+pub(crate) mod parallel;
 pub mod protect;
 pub mod prune;
 pub mod report;
@@ -34,10 +36,12 @@ use folder::Folder;
 use link::Image;
 use modules_lock::ModulesLock;
 use pack::Packed;
+use report::Inventory;
 use report::sizes::Sizes;
 use resolve::Plan;
 use scan::Graph;
 use startup::Course;
+use verify::Verified;
 
 /// Build the launcher and its image folder
 #[derive(Debug, clap::Args)]
@@ -81,6 +85,11 @@ pub struct Outcome {
 /// # Errors
 /// What a stage has to say.
 pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
+    let target = config.paths.target.clone();
+    build(config, ui).map_err(|error| disk::explained(error, &target))
+}
+
+fn build(config: Config, ui: &Ui) -> Result<Outcome> {
     let folder = Folder::lock(&config.paths.locks(), &config.out, |path| {
         ui.status("Blocking", format_args!("waiting for another dist of {}", path.display()));
     })?;
@@ -92,16 +101,13 @@ pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
     if let Some(note) = lock.as_ref().map(|lock| lock.check(&plan)).transpose()?.flatten() {
         ui.note(note);
     }
-    let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
+    let what = format!("{} for {}", ui::bytes(packed.payload.len() as u64), plan.target);
     let image = log.stage("link", "Linking", what, || link::run(&plan, packed, folder.aside()))?;
     let sizes = Sizes::plain(&image.packed)?;
     budget::check_size(&plan.config, image.bytes, &sizes)?;
-    let how = verify::describe(&plan);
-    let image = log.stage("verify", "Verifying", how, || verify::run(&plan, image))?;
-    image.warnings.iter().for_each(|warning| ui.warning(warning));
-    let course = log.start(&plan, &image)?;
+    let (verified, inventory) = log.verify(&plan, &image)?;
     let record = log.record;
-    report::run(&plan, &image, &sizes, course.as_ref(), &record)?;
+    report::run(&plan, &image, &inventory, &sizes, &verified, &record)?;
     folder.publish()?;
     if let Some(lock) = lock
         && let Some(difference) = lock.update()?
@@ -207,21 +213,40 @@ impl<'a> Log<'a> {
     /// What the stage has to say.
     pub(crate) fn linked(&mut self, plan: &Plan, packed: Packed) -> Result<u64> {
         let folder = tempfile::tempdir().context("cannot make a folder for the launcher")?;
-        let what = format!("{} for {}", ui::bytes(packed.bytes), plan.target);
+        let what = format!("{} for {}", ui::bytes(packed.payload.len() as u64), plan.target);
         let link = || link::run(plan, packed, folder.path());
         self.stage("link", "Linking", what, link).map(|image| image.bytes)
     }
 
-    /// How the launcher starts: measured where there is a budget for that, else as verify has seen it.
+    /// What the image's checks came to, and what is in it: that is written down meanwhile.
+    ///
+    /// # Errors
+    /// What the stages have to say.
+    fn verify(&mut self, plan: &Plan, image: &Image) -> Result<(Verified, Inventory)> {
+        let (mut verified, inventory) =
+            self.stage("verify", "Verifying", verify::describe(plan), || {
+                let verify = || verify::run(plan, image);
+                let (verified, inventory) =
+                    parallel::both(verify, || report::documents(plan, image));
+                Ok((verified?, inventory?))
+            })?;
+        verified.warnings.iter().for_each(|warning| self.ui.warning(warning));
+        if let Some(course) = self.start(plan, image, &verified)? {
+            verified.startup = Some(course);
+        }
+        Ok((verified, inventory))
+    }
+
+    /// How the launcher starts, measured where there is a budget for that.
     ///
     /// # Errors
     /// It does not start, or takes longer than it may.
-    fn start(&mut self, plan: &Plan, image: &Image) -> Result<Option<Course>> {
+    fn start(&mut self, plan: &Plan, image: &Image, verified: &Verified) -> Result<Option<Course>> {
         let project = &plan.config.project;
         let (Some(command), Some(_)) = (&project.verify, project.budget.startup) else {
-            return Ok(image.startup.clone());
+            return Ok(None);
         };
-        if image.startup.is_none() {
+        if verified.startup.is_none() {
             let why =
                 "a launcher that is locked down, or for another machine, cannot be measured here";
             self.ui

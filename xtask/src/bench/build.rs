@@ -78,7 +78,7 @@ impl Args {
         // The launcher's crates, and an image that is replaced.
         build()?;
         let cache = app.plan.config.paths.cache();
-        let compiled = ["imports", "patterns", "payload", "pyc"].map(|kind| cache.join(kind));
+        let compiled = ["imports", "patterns", "pyc"].map(|kind| cache.join(kind));
         for folder in compiled.iter().filter(|folder| folder.exists()) {
             fs::remove_dir_all(folder)
                 .with_context(|| format!("cannot remove {}", folder.display()))?;

@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 pub use self::patterns::Patterns;
 use self::worker::{Answer, Neutral, Refusal, Request, Workers};
 use super::collect::{Kind, Module, Origin};
+use super::parallel;
 use super::prune::Kept;
 use super::resolve::Plan;
 use super::transform::{Form, Transformed};
@@ -101,10 +102,12 @@ pub fn run(plan: &Plan, transformed: Transformed) -> Result<Compiled> {
         compiled.bytecode.insert(name.clone(), pyc);
     }
     compiled.fresh = jobs.len();
-    for (name, refusal) in compile_all(&plan.interpreter, &jobs)? {
+    let (refused, patterns) =
+        parallel::both(|| compile_all(&plan.interpreter, &jobs), || patterns::run(plan, patterns));
+    for (name, refusal) in refused? {
         leave_out(&mut compiled, &name, &refusal)?;
     }
-    compiled.patterns = patterns::run(plan, patterns)?;
+    compiled.patterns = patterns?;
     Ok(compiled)
 }
 

@@ -6,7 +6,6 @@ pub mod machine;
 mod rustflags;
 pub mod scrub;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::hex;
 use super::pack::{self, Packed};
+use super::parallel;
 use super::resolve::{LinkPlan, Plan};
-use super::startup::Course;
 
 /// A complete image folder, staged aside: [`super::report`] adds its files, then it replaces the previous one.
 #[derive(Debug)]
@@ -34,12 +33,6 @@ pub struct Image {
     pub sha256: String,
     /// Digest of what it is made of besides the payload.
     pub code: String,
-    /// What verify saw and the user should know; it ends up in the report.
-    pub warnings: Vec<String>,
-    /// Modules that verify could not import -> why.
-    pub import_failures: BTreeMap<String, String>,
-    /// The course of the self-test's start.
-    pub startup: Option<Course>,
 }
 
 /// Builds the launcher and copies it, with what belongs beside it, into the folder `stage`.
@@ -48,14 +41,17 @@ pub struct Image {
 /// Cargo fails (with the compiler's messages), a file cannot be read or written, or a path of the
 /// machine that builds is in the launcher.
 pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
-    let payload = read(&packed.payload)?;
-    let cargo::Built { mut launcher, code } = cargo::build(plan, &payload)?;
-    let inside = find(&launcher, &payload)
+    let (built, checked) = parallel::both(
+        || cargo::build(plan, &packed.payload),
+        || machine::check_payload(plan, &packed),
+    );
+    let cargo::Built { mut launcher, code } = built?;
+    checked?;
+    let inside = find(&launcher, &packed.payload)
         .context("the payload is not in the launcher that cargo says it built")?;
     let (before, rest) = launcher.split_at_mut(inside);
-    let (_, after) = rest.split_at_mut(payload.len());
+    let (_, after) = rest.split_at_mut(packed.payload.len());
     machine::clean(plan, [before, after])?;
-    machine::check_payload(plan, &packed, &payload)?;
 
     if let LinkPlan::Shared(library) = &plan.link {
         packed.sidecars.insert(libpython::soname(library)?, library.clone());
@@ -70,17 +66,7 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
     place(&path, &launcher)?;
     let sha256 = hex(&Sha256::digest(&launcher));
     let bytes = launcher.len() as u64;
-    Ok(Image {
-        packed,
-        stage: stage.to_owned(),
-        launcher: path,
-        bytes,
-        sha256,
-        code,
-        warnings: Vec::new(),
-        import_failures: BTreeMap::new(),
-        startup: None,
-    })
+    Ok(Image { packed, stage: stage.to_owned(), launcher: path, bytes, sha256, code })
 }
 
 /// Where the payload is. A search prepares itself for all of what it looks for, which are megabytes here.

@@ -10,12 +10,10 @@ mod strip;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use pyrmware_payload::{Manifest, ModuleRecord, PATTERNS, SIDECAR_DIR, Writer, keys};
-use sha2::{Digest, Sha256};
 
 use self::libraries::Libraries;
 use self::record::Shipped;
@@ -28,28 +26,23 @@ use super::prune::Kept;
 use super::resolve::Plan;
 use crate::config::{Docstrings, Extensions};
 
-/// The payload as a file, and what goes beside the launcher.
+/// The payload, and what goes beside the launcher.
 #[derive(Debug, Clone, Default)]
 pub struct Packed {
     /// What went in.
     pub sealed: Sealed,
-    /// The payload, a ZIP in the cache folder.
-    pub payload: PathBuf,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// Lower-case hex SHA-256 of the payload.
-    pub sha256: String,
+    /// The payload, a ZIP.
+    pub payload: Vec<u8>,
     /// Files beside the launcher, "lib/…" -> source (sidecar extension modules, a shared libpython).
     pub sidecars: BTreeMap<String, PathBuf>,
     /// Sources for tracebacks: path inside the payload -> file; they go into `symbols/`.
     pub symbols: BTreeMap<String, PathBuf>,
 }
 
-/// Packs what ships. The same content gives the same file, which is then left as it is, so that cargo
-/// sees no change.
+/// Packs what ships.
 ///
 /// # Errors
-/// A file cannot be read or written, two files have one path, an extension module is no ELF file, or
+/// A file cannot be read, two files have one path, an extension module is no ELF file, or
 /// the payload is larger than 4 GiB.
 pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
     let mut parts = Parts::new(plan);
@@ -77,14 +70,8 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
     }
     writer.read_first(read_first(plan, &sealed.compiled.kept));
     manifest.pruned = pruned(&sealed.compiled.kept.dropped);
-    let zip = writer.finish(&manifest).context("packing the payload")?;
-    let sha256 = super::hex(&Sha256::digest(&zip));
-    let payload = plan.config.paths.cache().join("payload").join(format!("{sha256}.zip"));
-    if !payload.exists() {
-        write(&payload, &zip)
-            .with_context(|| format!("writing the payload {}", payload.display()))?;
-    }
-    Ok(Packed { bytes: zip.len() as u64, sealed, payload, sha256, sidecars, symbols })
+    let payload = writer.finish(&manifest).context("packing the payload")?;
+    Ok(Packed { sealed, payload, sidecars, symbols })
 }
 
 /// What has been put together so far.
@@ -292,14 +279,4 @@ fn content(resource: &Resource) -> Result<Vec<u8>> {
 
 fn read(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("reading {}", file.display()))
-}
-
-/// Writes aside, then renames.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().context("the path has no folder")?;
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
 }

@@ -21,7 +21,8 @@ use super::budget::ByPackage;
 use super::link::Image;
 use super::resolve::Plan;
 use super::startup::Course;
-use inventory::Inventory;
+use super::verify::Verified;
+pub use inventory::Inventory;
 use sizes::Sizes;
 
 /// The report for machines; its presence marks an image folder.
@@ -33,35 +34,44 @@ pub const LICENSES: &str = "licenses.txt";
 /// Sources at their payload paths; they stay with the developer.
 pub const SYMBOLS: &str = "symbols";
 
-/// Writes every report into the stage. Only report.json and report.html say how long it took; the
-/// other files are the same for the same image.
+/// Writes what does not depend on how the image was made or how it fares, and gives what is in it: the
+/// bill of materials, licences, symbols. They are the same for the same image.
 ///
 /// # Errors
 /// A file cannot be read or written, or cargo cannot list the launcher's crates.
-pub fn run(
-    plan: &Plan,
-    image: &Image,
-    sizes: &Sizes,
-    course: Option<&Course>,
-    record: &Record,
-) -> Result<()> {
+pub fn documents(plan: &Plan, image: &Image) -> Result<Inventory> {
     let stage = &image.stage;
     let inventory = Inventory::of(plan, image)?;
     let crates = crates::of_launcher(plan)?;
     let licenses = licenses::of_dependencies(plan, &inventory)?;
-
-    let mut report = serde_json::to_value(json::Report::new(plan, image, &inventory, record))
-        .context("cannot put the report together")?;
-    report["packages"] = serde_json::to_value(by_package(sizes, &plan.config.project.name))?;
-    match course {
-        Some(course) => add_start(stage, report, course)?,
-        None => write_both(stage, &report)?,
-    }
     let bill = sbom::bill(plan, image, &inventory, &licenses, &crates);
     let name = format!("{}.cdx.json", plan.config.project.name);
     write(&stage.join(name), pretty(&bill)?)?;
     write(&stage.join(LICENSES), licenses::text(plan, &inventory, &licenses, &crates)?)?;
-    symbols(image, &stage.join(SYMBOLS))
+    symbols(image, &stage.join(SYMBOLS))?;
+    Ok(inventory)
+}
+
+/// Writes report.json and report.html into the stage.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn run(
+    plan: &Plan,
+    image: &Image,
+    inventory: &Inventory,
+    sizes: &Sizes,
+    verified: &Verified,
+    record: &Record,
+) -> Result<()> {
+    let mut report =
+        serde_json::to_value(json::Report::new(plan, image, inventory, verified, record))
+            .context("cannot put the report together")?;
+    report["packages"] = serde_json::to_value(by_package(sizes, &plan.config.project.name))?;
+    match &verified.startup {
+        Some(course) => add_start(&image.stage, report, course),
+        None => write_both(&image.stage, &report),
+    }
 }
 
 /// Bytes by package, as report.json has them.

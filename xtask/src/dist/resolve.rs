@@ -17,6 +17,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::config::Config;
+use crate::dist::parallel;
 use crate::python::{self, Interpreter};
 
 pub use libraries::link_plan;
@@ -63,14 +64,16 @@ pub enum LinkPlan {
 /// # Errors
 /// No interpreter that can go in, no lock that covers the dependencies, or what the installer has to say.
 pub fn run(config: Config) -> Result<Plan> {
-    let host = host_target()?;
+    let (python, requires) = (config.device.python.as_deref(), &config.project.requires_python);
+    let (choice, host) = parallel::both(|| python::choose(python, requires), host_target);
+    let host = host?;
     let target = config.device.target.clone().unwrap_or_else(|| host.clone());
     ensure!(
         target == host,
         "device {} is {target}, and this machine is {host}: building for another architecture is not in this version",
         config.device.name
     );
-    let choice = python::choose(config.device.python.as_deref(), &config.project.requires_python)?;
+    let choice = choice?;
     let (interpreter, mut notes) = (choice.interpreter, choice.notes);
     let (link, note) = link_plan(&interpreter, config.device.link)?;
     notes.extend(note);

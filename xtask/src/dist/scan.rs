@@ -7,6 +7,7 @@ mod binary;
 mod bytecode;
 mod codecs;
 mod condition;
+mod parsed;
 mod resolve;
 mod rules;
 mod source;
@@ -15,19 +16,20 @@ mod tests;
 mod text;
 
 pub use condition::{Truth, evaluate};
+pub use parsed::Source;
 pub use resolve::absolute;
 pub use rules::Rules;
 pub use source::Dialect;
-pub use text::{decode, elements, literal};
+pub use text::{elements, literal};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
 use super::collect::{Kind, Module, Origin, Tree, elf, names};
+use super::parallel;
 use super::resolve::Plan;
 use crate::config::Level;
 
@@ -52,6 +54,8 @@ pub struct Graph {
     pub metadata: BTreeMap<String, Vec<String>>,
     /// Source files that are no Python of the target's version -> the error. Compile reports those that ship.
     pub unparsable: BTreeMap<String, String>,
+    /// The source files that were read.
+    pub sources: BTreeMap<String, Arc<Source>>,
 }
 
 /// A call that imports by a computed name.
@@ -189,7 +193,8 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
     let mut wave = starts(plan, &tree, &graph.roots);
     let mut facts: BTreeMap<String, Facts> = BTreeMap::new();
     while !wave.is_empty() {
-        let read = read_all(&tree, &wave, &resolver, version, dialect)?;
+        let (read, sources) = read_all(&tree, &wave, &resolver, version, dialect)?;
+        graph.sources.extend(sources);
         let mut next = BTreeSet::new();
         for name in read.keys() {
             next.extend(names::parents(name).map(str::to_owned));
@@ -311,37 +316,29 @@ enum Facts {
     None,
 }
 
+/// Facts and sources of modules.
+type Read = (BTreeMap<String, Facts>, BTreeMap<String, Arc<Source>>);
+
 fn read_all(
     tree: &Tree,
     names: &BTreeSet<String>,
     resolver: &resolve::Resolver<'_>,
     version: (u8, u8),
     dialect: Option<(u8, u8)>,
-) -> Result<BTreeMap<String, Facts>> {
+) -> Result<Read> {
     let names: Vec<(&String, &Module)> =
         names.iter().filter_map(|name| tree.modules.get_key_value(name)).collect();
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(BTreeMap::new());
-    let work = || {
-        while let Some((name, module)) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let facts = read_one(name, module, resolver, version, dialect)
-                .with_context(|| format!("cannot read module {name} of {}", module.origin));
-            results.lock().unwrap_or_else(|e| e.into_inner()).insert((*name).clone(), facts);
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(names.len());
-    std::thread::scope(|scope| -> Result<()> {
-        for _ in 0..threads {
-            // Generated sources nest deeply, and the parser descends.
-            std::thread::Builder::new()
-                .stack_size(64 << 20)
-                .spawn_scoped(scope, work)
-                .context("cannot start a thread that reads sources")?;
-        }
-        Ok(())
+    let read = parallel::each(&names, |(name, module)| {
+        read_one(name, module, resolver, version, dialect)
+            .with_context(|| format!("cannot read module {name} of {}", module.origin))
     })?;
-    let results = results.into_inner().unwrap_or_else(|e| e.into_inner());
-    results.into_iter().map(|(name, facts)| Ok((name, facts?))).collect()
+    let (mut facts, mut sources) = Read::default();
+    for ((name, _), read) in names.into_iter().zip(read) {
+        let (found, source) = read?;
+        facts.insert(name.clone(), found);
+        sources.extend(source.map(|source| (name.clone(), Arc::new(source))));
+    }
+    Ok((facts, sources))
 }
 
 fn read_one(
@@ -350,21 +347,24 @@ fn read_one(
     resolver: &resolve::Resolver<'_>,
     version: (u8, u8),
     dialect: Option<(u8, u8)>,
-) -> Result<Facts> {
-    let Some(file) = &module.file else { return Ok(Facts::None) };
+) -> Result<(Facts, Option<Source>)> {
+    let Some(file) = &module.file else { return Ok((Facts::None, None)) };
     let bytes = read_file(file)?;
-    Ok(match module.kind {
+    let facts = match module.kind {
         Kind::Source | Kind::Interpreter => {
             let main = module.origin != Origin::Stdlib;
             let names = resolver.names();
-            Facts::Source(source::read(&bytes, source::Dialect { version: dialect, main, names }))
+            let source = Source::parse(bytes, version);
+            let facts = source::read(&source, Dialect { version: dialect, main, names });
+            return Ok((Facts::Source(facts), Some(source)));
         }
         // What the standard library's own ask for is known: rules.toml has it.
         Kind::Extension if module.origin == Origin::Stdlib => Facts::None,
         Kind::Extension => Facts::Binary(binary::read(name, &elf::data(&bytes), resolver.index())),
         Kind::Bytecode => Facts::Source(bytecode::read(&bytes, version, resolver.names())),
         Kind::Namespace => Facts::None,
-    })
+    };
+    Ok((facts, None))
 }
 
 fn read_file(file: &Path) -> Result<Vec<u8>> {

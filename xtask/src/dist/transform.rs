@@ -17,19 +17,20 @@ mod tests;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 use self::classes::Classes;
 pub use self::patterns::Pattern;
-use self::unit::{Source, Unit};
+use self::unit::Unit;
 use super::collect::names::is_within;
 use super::collect::{Kind, Origin};
+use super::parallel;
 use super::prune::Kept;
 use super::resolve::{LinkPlan, Plan};
-use super::scan::{Dialect, EdgeKind, Graph, Rules};
+use super::scan::{Dialect, EdgeKind, Graph, Rules, Source};
 use crate::config::{Docstrings, LazyImports};
 
 /// Kept, with the form in which each module is compiled.
@@ -113,35 +114,34 @@ impl Form {
 ///
 /// # Errors
 /// A source file cannot be read.
-pub fn run(plan: &Plan, kept: Kept) -> Result<Transformed> {
+pub fn run(plan: &Plan, mut kept: Kept) -> Result<Transformed> {
     let optimize = &plan.config.project.optimize;
-    let files = read(&kept.graph)?;
+    let sources = sources(&mut kept.graph, plan.interpreter.version)?;
     let rules = Rules::read(plan.interpreter.version, plan.config.project.prune.level)?;
-    let keeps = keep_docstrings(optimize.docstrings, &kept.graph, &files, &rules);
-    let form = |name: &&str| {
-        let docstrings = keeps.contains(name);
-        ((*name).to_owned(), Form { docstrings, columns: optimize.columns, ..Form::plain() })
+    let keeps = keep_docstrings(optimize.docstrings, &kept.graph, &sources, &rules);
+    let form = |name: &String| {
+        let docstrings = keeps.contains(name.as_str());
+        (name.clone(), Form { docstrings, columns: optimize.columns, ..Form::plain() })
     };
-    let mut forms: BTreeMap<String, Form> = files.keys().map(form).collect();
+    let mut forms: BTreeMap<String, Form> = sources.keys().map(form).collect();
     let eager = imported_at_once(&kept.graph);
     let mut patterns = BTreeMap::new();
     let lazy = can_defer(plan);
     if lazy || optimize.patterns {
-        let sources = parse(&files, plan.interpreter.version)?;
         let none = BTreeSet::new();
         let dialect = Dialect { version: Some(plan.interpreter.version), main: true, names: &none };
-        let units: Vec<Unit<'_>> = sources
-            .iter()
-            .map(|(name, source)| {
-                let package = kept.graph.tree.modules[*name].package;
-                Unit::new(name, package, source, dialect)
-            })
-            .collect();
+        // What does not parse is left as it is: compile reports it.
+        let sound: Vec<(&String, &Arc<Source>)> =
+            sources.iter().filter(|(_, source)| source.is_sound()).collect();
+        let units = parallel::each(&sound, |(name, source)| {
+            let package = kept.graph.tree.modules[*name].package;
+            Unit::new(name, package, source, dialect)
+        })?;
         if optimize.patterns {
             patterns = patterns::of_all(&units);
         }
         if lazy {
-            let curious = naming("__subclasses__", &kept.graph, &files);
+            let curious = naming("__subclasses__", &kept.graph, &sources);
             defer(plan, &kept.graph, &units, &curious, &mut forms);
         }
     }
@@ -200,17 +200,23 @@ fn is_chosen(lazy: &LazyImports, name: &str) -> bool {
         }
 }
 
-/// Source module -> its file's bytes.
-fn read(graph: &Graph) -> Result<BTreeMap<&str, Vec<u8>>> {
+/// Source module -> its file: as scan has read it, or read now where nothing led there.
+fn sources(graph: &mut Graph, version: (u8, u8)) -> Result<BTreeMap<String, Arc<Source>>> {
+    let mut known = std::mem::take(&mut graph.sources);
     let modules = graph.tree.modules.iter().filter(|(_, module)| module.kind == Kind::Source);
-    modules
-        .filter_map(|(name, module)| Some((name.as_str(), module.file.as_ref()?)))
-        .map(|(name, file)| {
-            let bytes = std::fs::read(file)
-                .with_context(|| format!("reading module {name} from {}", file.display()))?;
-            Ok((name, bytes))
-        })
-        .collect()
+    let modules: Vec<(&String, &PathBuf)> =
+        modules.filter_map(|(name, module)| Some((name, module.file.as_ref()?))).collect();
+    known.retain(|name, _| graph.tree.modules.contains_key(name));
+    let others: Vec<_> = modules.iter().filter(|(name, _)| !known.contains_key(*name)).collect();
+    let read = parallel::each(&others, |(name, file)| {
+        let act = || format!("reading module {name} from {}", file.display());
+        let source = Source::parse(std::fs::read(file).with_context(act)?, version);
+        Ok(((*name).clone(), Arc::new(source)))
+    })?;
+    let read = read.into_iter().collect::<Result<Vec<_>>>()?;
+    known.extend(read);
+    known.retain(|name, _| graph.tree.modules[name].kind == Kind::Source);
+    Ok(known)
 }
 
 /// The modules whose docstrings stay. Who reads docstrings says so: `__doc__` is in the source. What a
@@ -220,12 +226,12 @@ fn read(graph: &Graph) -> Result<BTreeMap<&str, Vec<u8>>> {
 fn keep_docstrings<'f>(
     docstrings: Docstrings,
     graph: &Graph,
-    files: &'f BTreeMap<&str, Vec<u8>>,
+    sources: &'f BTreeMap<String, Arc<Source>>,
     rules: &Rules,
 ) -> BTreeSet<&'f str> {
     let origin = |name: &str| &graph.tree.modules[name].origin;
-    let readers = naming("__doc__", graph, files);
-    let reads = |name: &&str| memchr::memmem::find(&files[name], b"__doc__").is_some();
+    let readers = naming("__doc__", graph, sources);
+    let reads = |name: &str| memchr::memmem::find(&sources[name].bytes, b"__doc__").is_some();
     let keeps = |name: &&str| match (docstrings, origin(name)) {
         (Docstrings::Keep, _) | (Docstrings::Auto, Origin::Application) => true,
         (Docstrings::Strip, _) => false,
@@ -233,44 +239,15 @@ fn keep_docstrings<'f>(
         (Docstrings::Auto, Origin::Stdlib | Origin::Runtime) => reads(name),
         (Docstrings::Auto, origin) => readers.contains(origin),
     };
-    files.keys().copied().filter(keeps).collect()
+    sources.keys().map(String::as_str).filter(keeps).collect()
 }
 
 /// The origins in whose sources a word is.
-fn naming(word: &str, graph: &Graph, files: &BTreeMap<&str, Vec<u8>>) -> BTreeSet<Origin> {
-    let named =
-        files.iter().filter(|(_, bytes)| memchr::memmem::find(bytes, word.as_bytes()).is_some());
-    let origins = named.map(|(name, _)| graph.tree.modules[*name].origin.clone());
+fn naming(word: &str, graph: &Graph, sources: &BTreeMap<String, Arc<Source>>) -> BTreeSet<Origin> {
+    let word = memchr::memmem::Finder::new(word);
+    let named = sources.iter().filter(|(_, source)| word.find(&source.bytes).is_some());
+    let origins = named.map(|(name, _)| graph.tree.modules[name].origin.clone());
     origins.filter(|origin| *origin != Origin::Stdlib).collect()
-}
-
-/// Parses files in parallel. What does not parse is left as it is: compile reports it.
-fn parse<'f>(
-    files: &'f BTreeMap<&str, Vec<u8>>,
-    version: (u8, u8),
-) -> Result<BTreeMap<&'f str, Source>> {
-    let files: Vec<(&&str, &Vec<u8>)> = files.iter().collect();
-    let next = AtomicUsize::new(0);
-    let parsed = Mutex::new(BTreeMap::new());
-    let work = || {
-        while let Some((name, bytes)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Some(source) = Source::parse(bytes, version) {
-                parsed.lock().unwrap_or_else(|e| e.into_inner()).insert(**name, source);
-            }
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| -> Result<()> {
-        for _ in 0..threads {
-            // Generated sources nest deeply, and the parser descends.
-            std::thread::Builder::new()
-                .stack_size(64 << 20)
-                .spawn_scoped(scope, work)
-                .context("starting a thread that parses sources")?;
-        }
-        Ok(())
-    })?;
-    Ok(parsed.into_inner().unwrap_or_else(|e| e.into_inner()))
 }
 
 /// What modules import when they start. Where such an import waits, somebody else may count on it: he

@@ -1,4 +1,4 @@
-//! [`Image`] -> same: it starts, its self-test passes, every module can be imported, and no module that was
+//! [`Image`] -> [`Verified`]: it starts, its self-test passes, every module can be imported, and no module that was
 //! pruned is asked for.
 
 mod imports;
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::collect::names::{fits, is_within};
 use super::link::Image;
+use super::parallel;
 use super::prune::Kept;
 use super::resolve::Plan;
 use super::startup::{self, Course};
@@ -32,6 +33,23 @@ struct Asked {
     importing: String,
 }
 
+/// What came of an image's checks.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Modules that could not be imported -> why.
+    pub import_failures: BTreeMap<String, String>,
+    /// The course of the self-test's start.
+    pub startup: Option<Course>,
+}
+
+impl Verified {
+    fn not(why: String) -> Verified {
+        Verified { warnings: vec![format!("not verified: {why}")], ..Verified::default() }
+    }
+}
+
 /// What will be checked, for the progress line.
 pub fn describe(plan: &Plan) -> String {
     match &plan.config.project.verify {
@@ -45,41 +63,31 @@ pub fn describe(plan: &Plan) -> String {
 ///
 /// # Errors
 /// It does not start, does not end within [`TIMEOUT`], or does not exit with 0; a pruned module was asked for.
-pub fn run(plan: &Plan, mut image: Image) -> Result<Image> {
+pub fn run(plan: &Plan, image: &Image) -> Result<Verified> {
     let (project, device) = (&plan.config.project, &plan.config.device);
     let command = project.verify.as_deref();
     if !runs_here(&plan.target) {
-        image.warnings.push(format!(
-            "not verified: this machine cannot start a launcher for {}",
-            plan.target
-        ));
-        return Ok(image);
+        let why = format!("this machine cannot start a launcher for {}", plan.target);
+        return Ok(Verified::not(why));
     }
     if command.is_none() && device.locked_down {
-        image.warnings.push(
-            "not verified: a locked-down launcher can only be checked by a self-test, and there is \
-             no command in [tool.pyrmware.verify]"
-                .into(),
-        );
-        return Ok(image);
+        let why = "a locked-down launcher can only be checked by a self-test, and there is no command in \
+                   [tool.pyrmware.verify]";
+        return Ok(Verified::not(why.to_owned()));
     }
     // Side by side: the self-test waits for its own doings, and imports leave it what it asks for.
-    let ((course, asked), found) = std::thread::scope(|scope| -> Result<_> {
-        let imports = !device.locked_down && project.verify_imports;
-        let found = imports.then(|| scope.spawn(|| imports::check(plan, &image)));
-        let tested = self_test(plan, &image)?;
-        let found = found.map(|thread| thread.join().expect("a check of imports does not panic"));
-        Ok((tested, found.transpose()?))
-    })?;
-    image.startup = course;
+    let imports = !device.locked_down && project.verify_imports;
+    let (tested, found) = parallel::both(
+        || self_test(plan, image),
+        || imports.then(|| imports::check(plan, image)).transpose(),
+    );
+    let ((startup, asked), found) = (tested?, found?);
     let kept = &image.packed.sealed.compiled.kept;
     refuse(plan, kept, &asked, "the self-test asks for modules that were left out", false)?;
-    if let Some(found) = found {
-        let what = "modules that ship ask for modules that were left out when they are imported";
-        refuse(plan, kept, &found.asked, what, true)?;
-        image.import_failures = found.failed;
-    }
-    Ok(image)
+    let found = found.unwrap_or_default();
+    let what = "modules that ship ask for modules that were left out when they are imported";
+    refuse(plan, kept, &found.asked, what, true)?;
+    Ok(Verified { warnings: Vec::new(), import_failures: found.failed, startup })
 }
 
 /// The course of the self-test's start, and the pruned modules that it asks for.

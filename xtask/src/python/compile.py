@@ -25,6 +25,7 @@ import __future__  # noqa: E402
 
 import _sre  # noqa: E402
 import ast  # noqa: E402
+import gc  # noqa: E402
 import importlib.util  # noqa: E402
 import itertools  # noqa: E402
 import json  # noqa: E402
@@ -42,6 +43,7 @@ def main():
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
+    gc.disable()  # trees are large, have no cycles, and looking for some takes a sixth of the time
     say(answers, {"magic": int.from_bytes(importlib.util.MAGIC_NUMBER[:2], "little")})
     while line := requests.readline():
         request = json.loads(line)
@@ -112,7 +114,7 @@ def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defe
         texts = [ast.Constant(name) for name in names]
         value = (ast.Tuple if is_tuple else ast.List)(texts, ast.Load())
         node = ast.Assign([ast.Name("__all__", ast.Store())], value)
-        body[first] = ast.copy_location(node, body[first])
+        body[first] = placed(node, body[first])
         gone.update((index, {None}) for index in others)
     modules = []
     for group in defer:
@@ -130,6 +132,7 @@ def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defe
         parts = gone.get(index, ())
         if str(index) in stars:
             statement.names = [ast.alias(name) for name in stars[str(index)]]
+            ast.fix_missing_locations(statement)
         elif None not in parts and parts:
             names = [alias for at, alias in enumerate(statement.names) if at not in parts]
             statement.names = names
@@ -143,7 +146,7 @@ def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defe
         rest.insert(prologue(rest), marking(marker))
     modules.insert(0, ast.Module(rest, tree.type_ignores))
     codes = [
-        compile(ast.fix_missing_locations(module), filename, "exec", flags, True, 0)
+        compile(module, filename, "exec", flags, dont_inherit=True, optimize=0)
         for module in modules
     ]
     lines = [module.body[0].lineno for module in modules[1:]]
@@ -154,11 +157,16 @@ def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defe
 def taken_out(statement, part):
     if part is None:
         if isinstance(statement, ast.AnnAssign):
-            return ast.copy_location(ast.Assign([statement.target], statement.value), statement)
+            return placed(ast.Assign([statement.target], statement.value), statement)
         return statement
     alias = ast.alias(part) if isinstance(part, str) else statement.names[part]
     fields = {**dict(ast.iter_fields(statement)), "names": [alias]}
-    return ast.copy_location(type(statement)(**fields), statement)
+    return placed(type(statement)(**fields), statement)
+
+
+def placed(node, where):
+    """A node that was made here, in the place of another; the rest of a tree has its places."""
+    return ast.fix_missing_locations(ast.copy_location(node, where))
 
 
 def bound(statement):
@@ -179,18 +187,31 @@ def bound(statement):
 
 def without_docstrings(tree):
     """Takes docstrings out of functions and classes."""
-    nodes = list(ast.walk(tree))
+    nodes = statements(tree)
     dataclasses = any(map(is_import_of_dataclasses, nodes))
     for node in nodes:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             text = []
             if dataclasses and is_dataclass(node):
                 # One without is given its signature, which takes long.
-                text = [ast.copy_location(ast.Expr(ast.Constant(f"{node.name}(...)")), node)]
+                text = [placed(ast.Expr(ast.Constant(f"{node.name}(...)")), node)]
             # All of them, lest the second becomes what the first was.
             while node.body and is_text(node.body[0]):
                 gone = node.body.pop(0)
-            node.body = text + node.body or [ast.copy_location(ast.Pass(), gone)]
+            node.body = text + node.body or [placed(ast.Pass(), gone)]
+
+
+def statements(tree):
+    """What is in a module's body, and in its statements' bodies; no statement is in an expression."""
+    found = []
+    left = [tree]
+    while left:
+        node = left.pop()
+        for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+            inner = getattr(node, field, ())
+            found += inner
+            left += inner
+    return found
 
 
 def is_import_of_dataclasses(node):

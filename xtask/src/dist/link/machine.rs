@@ -45,12 +45,13 @@ fn complain(part: &[u8], forbidden: &[Forbidden]) -> Result<()> {
 ///
 /// # Errors
 /// A file does, or the payload cannot be read.
-pub fn check_payload(plan: &Plan, packed: &Packed, payload: &[u8]) -> Result<()> {
+pub fn check_payload(plan: &Plan, packed: &Packed) -> Result<()> {
     let workspace: Vec<Forbidden> = workspace(plan).into_iter().filter(is_deep).collect();
     // An application may well speak of /app or /root: only longer paths are taken for this machine's.
     let all: Vec<Forbidden> = ours(plan).into_iter().chain(others(plan)).filter(is_deep).collect();
     let foreign = foreign(packed);
-    let payload = Payload::open(payload).context("reading the payload that was just packed")?;
+    let payload =
+        Payload::open(&packed.payload).context("reading the payload that was just packed")?;
     for file in payload.files() {
         let forbidden = if foreign.contains(file.path) { &workspace } else { &all };
         if let Some(leak) = scrub::leaks(file.bytes()?, forbidden).first() {

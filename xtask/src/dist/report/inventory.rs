@@ -72,9 +72,13 @@ pub struct Owner {
 /// Everything that ships.
 #[derive(Debug, Default)]
 pub struct Inventory {
+    /// Modules, save those inside libpython.
     pub modules: Vec<ModuleItem>,
+    /// Data of packages, metadata of distributions.
     pub resources: Vec<FileItem>,
+    /// Shared libraries that extension modules bring.
     pub libraries: Vec<FileItem>,
+    /// Those of [`Inventory::modules`] that are shared objects.
     pub extensions: Vec<ExtensionItem>,
     /// Files beside the launcher; those of modules and libraries are listed there too.
     pub sidecars: BTreeMap<String, u64>,
@@ -93,10 +97,8 @@ impl Inventory {
         let app = names::normalise(&plan.config.project.name);
         let kept = &image.packed.sealed.compiled.kept;
         let tree = &kept.graph.tree;
-        let path = &image.packed.payload;
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let payload = Payload::open(&bytes)
-            .with_context(|| format!("{} is no payload that can be read", path.display()))?;
+        let payload = Payload::open(&image.packed.payload)
+            .context("cannot read the payload that was just packed")?;
 
         let mut modules = Vec::new();
         let mut extensions = Vec::new();

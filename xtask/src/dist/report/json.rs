@@ -13,6 +13,7 @@ use crate::dist::link::Image;
 use crate::dist::prune::Kept;
 use crate::dist::resolve::{LinkPlan, Plan};
 use crate::dist::scan::{Hazard, Site};
+use crate::dist::verify::Verified;
 
 /// Built into the launcher, so that no file has it.
 const LAUNCHER_MODULE: &str = "_pyrmware";
@@ -110,6 +111,7 @@ impl<'a> Report<'a> {
         plan: &'a Plan,
         image: &'a Image,
         inventory: &'a Inventory,
+        verified: &'a Verified,
         record: &Record,
     ) -> Report<'a> {
         let (config, project) = (&plan.config, &plan.config.project);
@@ -154,8 +156,8 @@ impl<'a> Report<'a> {
             missing_imports: missing(&kept.graph.missing),
             stages: stages(record),
             notes: notes.collect(),
-            import_failures: &image.import_failures,
-            warnings: &image.warnings,
+            import_failures: &verified.import_failures,
+            warnings: &verified.warnings,
         }
     }
 }
@@ -210,7 +212,8 @@ fn link(link: &LinkPlan) -> &'static str {
 }
 
 fn bytes(plan: &Plan, image: &Image, inventory: &Inventory) -> Bytes {
-    let program = image.bytes.saturating_sub(image.packed.bytes);
+    let payload = image.packed.payload.len() as u64;
+    let program = image.bytes.saturating_sub(payload);
     let interpreter = match &plan.link {
         LinkPlan::Shared(_) => inventory
             .sidecars
@@ -220,7 +223,7 @@ fn bytes(plan: &Plan, image: &Image, inventory: &Inventory) -> Bytes {
             .sum(),
         _ => program,
     };
-    Bytes { launcher: image.bytes, payload: image.packed.bytes, interpreter }
+    Bytes { launcher: image.bytes, payload, interpreter }
 }
 
 fn stages(record: &Record) -> Vec<Stage> {

@@ -1,10 +1,9 @@
 //! What everything in a payload takes: as it ships, and as `zip -9` would pack it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use flate2::Compression;
@@ -13,6 +12,7 @@ use pyrmware_payload::{Payload, SIDECAR_DIR};
 
 use crate::dist::collect::{Kind, Origin, Tree};
 use crate::dist::pack::{self, Packed};
+use crate::dist::parallel;
 
 /// The ZIP's own record of an entry, besides its path, which is there twice.
 const ZIP_ENTRY: u64 = 30 + 46;
@@ -86,7 +86,7 @@ impl Sizes {
     /// # Errors
     /// A file cannot be read, or the payload is none.
     pub fn plain(packed: &Packed) -> Result<Sizes> {
-        Sizes::read(packed, |files| vec![0; files.len()])
+        Sizes::read(packed, |files| Ok(vec![0; files.len()]))
     }
 
     /// Reads them off what was packed.
@@ -97,30 +97,31 @@ impl Sizes {
         Sizes::read(packed, zipped)
     }
 
-    fn read(packed: &Packed, zipped: impl Fn(&[(String, Vec<u8>)]) -> Vec<u64>) -> Result<Sizes> {
+    fn read(
+        packed: &Packed,
+        zipped: impl Fn(&[(String, Cow<'_, [u8]>)]) -> Result<Vec<u64>>,
+    ) -> Result<Sizes> {
         let tree = &packed.sealed.compiled.kept.graph.tree;
-        let path = &packed.payload;
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let payload = Payload::open(&bytes)
-            .with_context(|| format!("{} is no payload that can be read", path.display()))?;
-        let mut contents: Vec<(String, Vec<u8>)> = Vec::new();
+        let payload = Payload::open(&packed.payload)
+            .context("cannot read the payload that was just packed")?;
+        let mut contents: Vec<(String, Cow<'_, [u8]>)> = Vec::new();
         for file in payload.files() {
             let content = file.bytes().with_context(|| format!("cannot read {}", file.path))?;
-            contents.push((file.path.to_owned(), content.to_vec()));
+            contents.push((file.path.to_owned(), content.into()));
         }
         let inside: u64 = contents.iter().map(|(_, content)| content.len() as u64).sum();
         for (path, file) in &packed.sidecars {
             let content =
                 fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            contents.push((path.clone(), pack::shared_object(&content, &[])));
+            contents.push((path.clone(), pack::shared_object(&content, &[]).into()));
         }
         let mut items = owners(tree);
-        for ((path, content), zip) in contents.iter().zip(zipped(&contents)) {
+        for ((path, content), zip) in contents.iter().zip(zipped(&contents)?) {
             let item = items.entry(path.clone()).or_insert_with(Item::made);
             item.size = Size { bytes: content.len() as u64, zip };
         }
         items.retain(|_, item| item.size != Size::default());
-        Ok(Sizes { items, index: packed.bytes.saturating_sub(inside) })
+        Ok(Sizes { items, index: (packed.payload.len() as u64).saturating_sub(inside) })
     }
 
     /// Everything together, as one ZIP.
@@ -220,20 +221,8 @@ fn owners(tree: &Tree) -> BTreeMap<String, Item> {
 }
 
 /// What each file adds to a ZIP, in their order.
-fn zipped(files: &[(String, Vec<u8>)]) -> Vec<u64> {
-    let next = AtomicUsize::new(0);
-    let sizes = Mutex::new(vec![0; files.len()]);
-    let work = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some((path, content)) = files.get(at) else { break };
-            let size = deflated(content) + ZIP_ENTRY + 2 * path.len() as u64;
-            sizes.lock().unwrap_or_else(|poison| poison.into_inner())[at] = size;
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    sizes.into_inner().unwrap_or_else(|poison| poison.into_inner())
+fn zipped(files: &[(String, Cow<'_, [u8]>)]) -> Result<Vec<u64>> {
+    parallel::each(files, |(path, content)| deflated(content) + ZIP_ENTRY + 2 * path.len() as u64)
 }
 
 /// As `zip -9` does it: what does not shrink is stored.
@@ -256,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_zip_has_its_entries_twice_by_name() {
-        let files = [("a/b.pyc".to_owned(), b"abc".to_vec()), ("c".to_owned(), Vec::new())];
-        assert_eq!(zipped(&files), [3 + 76 + 14, 76 + 2]);
+        let file = |path: &str, content: &'static [u8]| (path.to_owned(), content.into());
+        let files = [file("a/b.pyc", b"abc"), file("c", b"")];
+        assert_eq!(zipped(&files).unwrap(), [3 + 76 + 14, 76 + 2]);
     }
 }

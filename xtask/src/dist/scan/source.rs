@@ -1,14 +1,14 @@
-//! What one source file asks for. The only place that knows ruff's parser.
+//! What one source file asks for.
 
 use std::collections::BTreeSet;
 
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_stmt};
-use ruff_python_ast::{self as ast, BoolOp, ExceptHandler, Expr, Operator, PythonVersion, Stmt};
-use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
+use ruff_python_ast::{self as ast, BoolOp, ExceptHandler, Expr, Operator, Stmt};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use super::condition::{Truth, evaluate};
-use super::text::{decode, elements, formatted, literal, placeholders};
+use super::parsed::Source;
+use super::text::{elements, formatted, literal, placeholders};
 use crate::dist::scan::{EdgeKind, Hazard, HazardKind, Site};
 
 /// Strings longer than this name no module.
@@ -77,40 +77,26 @@ pub struct Dialect<'a> {
 }
 
 /// Reads one file's facts. Never fails: a file that cannot be parsed says so in [`Facts::error`].
-pub fn read(bytes: &[u8], dialect: Dialect<'_>) -> Facts {
-    let text = decode(bytes);
-    let version = dialect
-        .version
-        .map_or(PythonVersion::latest(), |(major, minor)| PythonVersion { major, minor });
-    let options = ParseOptions::from(Mode::Module).with_target_version(version);
-    let parsed = parse_unchecked(&text, options);
+pub fn read(source: &Source, dialect: Dialect<'_>) -> Facts {
     let mut reader = Reader {
         facts: Facts::default(),
-        lines: memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at as u32).collect(),
+        source,
         kind: EdgeKind::TopLevel,
         scope: Vec::new(),
         function: None,
         doc_is_there: false,
         dialect,
     };
-    if let Some(error) = parsed.errors().first() {
-        let line = reader.line(error.location.start());
-        reader.facts.error = Some(format!("line {line}: {}", error.error));
-        return reader.facts;
-    }
-    if let Some(error) = parsed.unsupported_syntax_errors().first() {
-        reader.facts.error = Some(format!("line {}: {error}", reader.line(error.range.start())));
-    }
-    if let ast::Mod::Module(module) = parsed.syntax() {
-        reader.visit_body(&module.body);
-    }
+    // Where any version is followed, what is for a later one is no error.
+    let unsupported = source.unsupported.as_ref().filter(|_| dialect.version.is_some());
+    reader.facts.error = source.error.as_ref().or(unsupported).cloned();
+    reader.visit_body(&source.body);
     reader.facts
 }
 
 struct Reader<'d> {
     facts: Facts,
-    /// Offsets of line ends.
-    lines: Vec<u32>,
+    source: &'d Source,
     /// How the statement at hand is reached.
     kind: EdgeKind,
     /// Names of the classes and functions around it.
@@ -124,7 +110,7 @@ struct Reader<'d> {
 
 impl Reader<'_> {
     fn line(&self, at: TextSize) -> u32 {
-        self.lines.partition_point(|end| *end < at.to_u32()) as u32 + 1
+        self.source.line(at)
     }
 
     fn within(&mut self, kind: EdgeKind, visit: impl FnOnce(&mut Self)) {
@@ -308,7 +294,8 @@ impl Reader<'_> {
         {
             // `[sys.executable, "-c", "import module; …"]`
             let line = self.line(at);
-            let inner = read(text.trim_start().as_bytes(), self.dialect);
+            let inner = Source::parse(text.trim_start().into(), self.source.version);
+            let inner = read(&inner, self.dialect);
             for import in inner.imports.into_iter().filter(|_| inner.error.is_none()) {
                 self.facts.imports.push(Import { line, kind: EdgeKind::String, ..import });
             }

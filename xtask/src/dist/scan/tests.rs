@@ -7,7 +7,8 @@ use crate::dist::collect::fixture::Fixture;
 
 fn read(text: &str) -> source::Facts {
     let names = BTreeSet::from(["ProcessPoolExecutor"]);
-    source::read(text.as_bytes(), Dialect { version: Some((3, 11)), main: false, names: &names })
+    let source = Source::parse(text.into(), (3, 11));
+    source::read(&source, Dialect { version: Some((3, 11)), main: false, names: &names })
 }
 
 /// `line kind dots+module names` of every import.
@@ -167,8 +168,10 @@ fn any_encoding_that_python_takes_is_read() {
         b"# vim: set fileencoding=koi8-r :\n# \xc1\nimport a",
     ] {
         let names = BTreeSet::new();
-        let facts =
-            source::read(bytes, Dialect { version: Some((3, 11)), main: false, names: &names });
+        let facts = source::read(
+            &Source::parse(bytes.to_vec(), (3, 11)),
+            Dialect { version: Some((3, 11)), main: false, names: &names },
+        );
         assert_eq!((facts.imports.len(), facts.error), (1, None));
     }
     assert_eq!(

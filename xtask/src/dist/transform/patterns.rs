@@ -275,17 +275,14 @@ fn percent(text: &str, values: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::unit::Source;
     use super::*;
-    use crate::dist::scan::Dialect;
+    use crate::dist::scan::{Dialect, Source};
 
     fn found(modules: &[(&str, &str)]) -> Vec<(String, bool, u32)> {
         let none = BTreeSet::new();
         let dialect = Dialect { version: Some((3, 11)), main: true, names: &none };
-        let sources: Vec<Source> = modules
-            .iter()
-            .map(|(_, text)| Source::parse(text.as_bytes(), (3, 11)).expect("it parses"))
-            .collect();
+        let sources: Vec<Source> =
+            modules.iter().map(|(_, text)| Source::parse((*text).into(), (3, 11))).collect();
         let units: Vec<Unit<'_>> = modules
             .iter()
             .zip(&sources)

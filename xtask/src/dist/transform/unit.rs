@@ -3,53 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use memchr::{memchr_iter, memchr2_iter};
-use ruff_python_ast::{self as ast, Expr, Mod, PythonVersion, Stmt};
-use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
-use ruff_text_size::{Ranged, TextSize};
+use ruff_python_ast::{self as ast, Expr, Stmt};
+use ruff_text_size::Ranged;
 
 use super::names::{Bindings, bound};
 use crate::dist::collect::Tree;
-use crate::dist::scan::{Dialect, Truth, absolute, decode, evaluate};
-
-/// A parsed source file.
-#[derive(Debug)]
-pub struct Source {
-    module: ast::ModModule,
-    /// Offsets of line ends.
-    lines: Vec<u32>,
-}
-
-impl Source {
-    /// Parses a file; none when the target's Python does not take it.
-    pub fn parse(bytes: &[u8], version: (u8, u8)) -> Option<Source> {
-        let text = decode(bytes);
-        // A line that ends otherwise would be counted otherwise.
-        let ends_line = |at: usize| text.as_bytes()[at..].starts_with(b"\r\n");
-        if !memchr2_iter(b'\r', b'\x0c', text.as_bytes()).all(ends_line) {
-            return None;
-        }
-        let version = PythonVersion { major: version.0, minor: version.1 };
-        let parsed =
-            parse_unchecked(&text, ParseOptions::from(Mode::Module).with_target_version(version));
-        if !parsed.errors().is_empty() || !parsed.unsupported_syntax_errors().is_empty() {
-            return None;
-        }
-        let lines = memchr_iter(b'\n', text.as_bytes()).map(|at| at as u32).collect();
-        match parsed.into_syntax() {
-            Mod::Module(module) => Some(Source { module, lines }),
-            Mod::Expression(_) => None,
-        }
-    }
-
-    /// 1-based line, 0-based column in bytes.
-    fn place(&self, at: TextSize) -> (u32, u32) {
-        let at = at.to_u32();
-        let line = self.lines.partition_point(|end| *end < at);
-        let start = line.checked_sub(1).map_or(0, |before| self.lines[before] + 1);
-        (line as u32 + 1, at - start)
-    }
-}
+use crate::dist::scan::{Dialect, Source, Truth, absolute, evaluate};
 
 /// A module with its statements.
 pub struct Unit<'s> {
@@ -79,7 +38,7 @@ impl<'s> Unit<'s> {
     /// Takes a parsed file apart.
     pub fn new(name: &'s str, package: bool, source: &'s Source, dialect: Dialect<'_>) -> Unit<'s> {
         let mut folder = Folder { source, dialect, body: Vec::new(), folds: Vec::new() };
-        folder.statements(&source.module.body);
+        folder.statements(&source.body);
         let Folder { body, folds, .. } = folder;
         let bindings = Bindings::of(&body);
         let mut unit = Unit {

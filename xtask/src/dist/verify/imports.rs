@@ -36,9 +36,8 @@ pub struct Found {
 /// # Errors
 /// The payload cannot be read; the launcher cannot run the script.
 pub fn check(plan: &Plan, image: &Image) -> Result<Found> {
-    let payload = std::fs::read(&image.packed.payload)
-        .with_context(|| format!("reading {}", image.packed.payload.display()))?;
-    let payload = Payload::open(&payload).context("reading the payload that was just packed")?;
+    let payload =
+        Payload::open(&image.packed.payload).context("reading the payload that was just packed")?;
     let digests = Digests::of(image, &payload)?;
     let file = plan.config.paths.cache().join("imports").join(&digests.rest);
     // What cannot be read is found out again.

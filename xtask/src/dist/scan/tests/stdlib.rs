@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::resolve::Resolver;
 use super::super::rules::Rules;
 use super::super::source::{self, Dialect, Facts};
-use super::super::{EdgeKind, Graph, bytecode, check_cuts, read_all};
+use super::super::{EdgeKind, Graph, Source, bytecode, check_cuts, read_all};
 use crate::config::Level;
 use crate::dist::collect;
 use crate::dist::collect::fixture::Fixture;
@@ -58,7 +58,8 @@ fn compare_imports(interpreter: &Interpreter) {
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let (file, expected) = line.split_once('\t').unwrap();
         let dialect = Dialect { version: None, main: true, names: &names };
-        let source = source::read(&std::fs::read(file).unwrap(), dialect);
+        let parsed = Source::parse(std::fs::read(file).unwrap(), interpreter.version);
+        let source = source::read(&parsed, dialect);
         let code = std::fs::read(folder.path().join(format!("{files}.pyc"))).unwrap();
         let code = bytecode::read(&code, interpreter.version, &names);
         assert_eq!((&source.error, &code.error), (&None, &None), "{file}");
@@ -107,7 +108,7 @@ fn taken(interpreter: &Interpreter) -> BTreeSet<String> {
     let resolver = Resolver::new(&tree, &rules, &fixture.plan.config.project.prune.dynamic);
     let all = tree.modules.keys().cloned().collect();
     let version = interpreter.version;
-    let facts = read_all(&tree, &all, &resolver, version, Some(version)).unwrap();
+    let (facts, _) = read_all(&tree, &all, &resolver, version, Some(version)).unwrap();
     let mut graph = Graph::default();
     for (name, facts) in &facts {
         resolver.resolve(name, facts).store(name, &mut graph);
