@@ -25,7 +25,7 @@ pub fn each<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync) -> Res
     };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
     let mut done = thread::scope(|scope| -> Result<Vec<(usize, T)>> {
-        let start = || thread::Builder::new().stack_size(STACK).spawn_scoped(scope, &some);
+        let start = || thread::Builder::new().stack_size(STACK).spawn_scoped(scope, some);
         let threads: Vec<_> = (0..threads)
             .map(|_| start().context("cannot start a thread"))
             .collect::<Result<_>>()?;
