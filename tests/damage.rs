@@ -72,8 +72,8 @@ impl Victim {
         let number = |at: usize| {
             u32::from_le_bytes(self.bytes[at..at + 4].try_into().expect("four bytes")) as usize
         };
-        let strings = strings_end - number(self.manifest.start + 44);
-        let first = self.manifest.start + 48;
+        let strings = strings_end - number(self.manifest.start + 52);
+        let first = self.manifest.start + 56;
         let records = (0..number(self.manifest.start + 24)).map(|index| first + 16 * index);
         let mut found = records.filter(|at| {
             let key_at = strings + number(*at);
@@ -176,6 +176,34 @@ fn what_the_application_needs_is_checked_when_it_is_used() {
         let said = format!("the payload is damaged: wrong checksum of {}\n", file.path);
         assert!(ended.err().ends_with(&said), "{name}: {ended}");
     }
+}
+
+#[test]
+fn of_an_extension_module_is_checked_what_is_read_to_load_it() {
+    let image = support::image("native");
+    let alone = image.alone();
+    let bytes = fs::read(&alone.launcher).expect("the launcher can be read");
+    let size = image.report["bytes"]["payload"].as_u64().expect("a size") as usize;
+    let (start, _) = payload_in(&bytes, size);
+    let payload = Payload::open(&bytes[start..start + size]).expect("it is whole");
+    let file = payload.module("_cffi_backend").and_then(|module| module.file);
+    let file = file.expect("cryptography needs it");
+    let mut parts = Vec::new();
+    let load = file.load.expect("nothing of it runs while it is relocated");
+    load.parts(|at, part| parts.push(at..at + part.len())).expect("they are whole");
+    let place = file.unchecked().as_ptr() as usize - bytes.as_ptr() as usize;
+    let flipped = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[place + at] ^= 1;
+        fs::write(&alone.launcher, bytes).expect("the launcher can be written");
+        let program = "import _cffi_backend; print('loaded')";
+        alone.task().env("PYRMWARE_PYTHON", "1").args(["-c", program]).run()
+    };
+    let said = format!("the payload is damaged: wrong checksum of {}", file.path);
+    refused(&flipped(parts[0].end - 1), "native", &said);
+    // Nobody reads the table of sections.
+    let ended = flipped(file.len() - 1);
+    assert_eq!((ended.code, ended.out()), (0, "loaded\n".into()), "{ended}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ struct Aligned<T: ?Sized>(T);
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     importer::timing::begin();
+    importer::remember_arguments(count, words);
     // SAFETY: the kernel passes `count` C strings, which live as long as the process.
     let arguments = (0..count.max(0) as usize)
         .map(|i| unsafe { OsStr::from_bytes(CStr::from_ptr(*words.add(i)).to_bytes()).to_owned() });

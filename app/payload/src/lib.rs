@@ -13,20 +13,24 @@
 //!
 //! | part | content |
 //! |---|---|
-//! | header, 48 bytes | `PYRMWARE`, format version, manifest length, CRC-32 of what follows this field, payload length, counts: settings, modules, files, pruned, library references, string bytes |
+//! | header, 56 bytes | `PYRMWARE`, format version, manifest length, CRC-32 of what follows this field, payload length, counts: settings, modules, files, pruned, library references, loads, parts, string bytes |
 //! | settings, 16 bytes each | key string, value string; sorted by key |
 //! | modules, 32 bytes each | name string, filename string, file index (or `u32::MAX`), kind `u8`, flags `u8`, two zero bytes, first library reference, number of library references; sorted by name |
-//! | files, 24 bytes each | path string, offset in the payload, length, CRC-32, zero; sorted by path |
+//! | files, 24 bytes each | path string, offset in the payload, length, CRC-32, index of its load (or `u32::MAX`); sorted by path |
 //! | pruned, 16 bytes each | module name string, reason string; sorted by name |
 //! | library references, 4 bytes each | file index, in the order in which they are loaded |
+//! | loads, 32 bytes each | of a [`Load`]: first part, number of parts, CRC-32 of their bytes, the addresses and places of [`Starters`] |
+//! | parts, 8 bytes each | offset in the file, length; ascending, not empty |
 //! | strings | UTF-8 |
 //!
 //! # History of the format
 //! * 1: the first.
 //! * 2: lazy bindings after a module's code; modules that others import when they start are marked; a
 //!   table of regular expressions.
+//! * 3: what the dynamic linker reads of a shared object.
 
 mod lazy;
+mod load;
 mod reader;
 pub mod startup;
 #[cfg(feature = "writer")]
@@ -35,12 +39,15 @@ mod writer;
 pub use lazy::{Binding, LazyTable, PYC_HEADER};
 #[cfg(feature = "writer")]
 pub use lazy::{Deferred, append_table, table};
+#[cfg(feature = "writer")]
+pub use load::LoadRecord;
+pub use load::{Load, Starters};
 pub use reader::{Entries, Fault, File, Kind, Module, Payload};
 #[cfg(feature = "writer")]
 pub use writer::{Manifest, ModuleRecord, WriteError, Writer};
 
 /// Version of the format; a reader takes this one only.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The manifest's path inside the ZIP.
 pub const MANIFEST: &str = ".pyrmware-manifest";
@@ -113,12 +120,15 @@ pub mod keys {
 }
 
 const MAGIC: &[u8; 8] = b"PYRMWARE";
-const HEADER: usize = 48;
+const HEADER: usize = 56;
 const SETTING: usize = 16;
 const MODULE: usize = 32;
 const FILE: usize = 24;
 const PRUNED: usize = 16;
 const LIBRARY: usize = 4;
+const LOAD: usize = 32;
+const PART: usize = 8;
+const NO_LOAD: u32 = u32::MAX;
 const NO_FILE: u32 = u32::MAX;
 const FLAG_PACKAGE: u8 = 1;
 const FLAG_SIDECAR: u8 = 2;

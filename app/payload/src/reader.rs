@@ -66,6 +66,8 @@ pub struct Payload<'a> {
     files: &'a [u8],
     pruned: &'a [u8],
     libraries: &'a [u8],
+    loads: &'a [u8],
+    parts: &'a [u8],
     strings: &'a [u8],
 }
 
@@ -108,6 +110,8 @@ pub struct File<'a> {
     pub path: &'a str,
     /// The checksum, from the manifest.
     pub crc: u32,
+    /// What the dynamic linker reads of it; none where that is all, or not known.
+    pub load: Option<Load<'a>>,
     bytes: &'a [u8],
 }
 
@@ -222,7 +226,9 @@ impl<'a> Payload<'a> {
             files: table(32, FILE)?,
             pruned: table(36, PRUNED)?,
             libraries: table(40, LIBRARY)?,
-            strings: table(44, 1)?,
+            loads: table(44, LOAD)?,
+            parts: table(48, PART)?,
+            strings: table(52, 1)?,
         };
         if rest.is_empty() { Ok(payload) } else { Err(Fault::Inconsistent) }
     }
@@ -352,11 +358,15 @@ impl<'a> Payload<'a> {
     fn file_of(&self, record: &'a [u8]) -> Option<File<'a>> {
         let start = u32_at(record, 8) as usize;
         let end = start.checked_add(u32_at(record, 12) as usize)?;
-        Some(File {
-            path: self.string(record, 0),
-            crc: u32_at(record, 16),
-            bytes: self.bytes.get(start..end)?,
-        })
+        let (path, bytes) = (self.string(record, 0), self.bytes.get(start..end)?);
+        let load = self.load(u32_at(record, 20), path, bytes);
+        Some(File { path, crc: u32_at(record, 16), load, bytes })
+    }
+
+    fn load(&self, index: u32, path: &'a str, file: &'a [u8]) -> Option<Load<'a>> {
+        let start = (index as usize).checked_mul(LOAD).filter(|_| index != NO_LOAD)?;
+        let record = self.loads.get(start..start.checked_add(LOAD)?)?;
+        Load::new(record, self.parts, path, file)
     }
 }
 

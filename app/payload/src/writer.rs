@@ -50,6 +50,8 @@ pub enum WriteError {
     BadPath(String),
     /// A module or library that no file belongs to: (module, path).
     NoSuchFile(String, String),
+    /// The dynamic linker cannot read what is not in the file: its path.
+    NoSuchPart(String),
     /// More than 4 GiB.
     TooLarge,
     /// From the ZIP library.
@@ -65,6 +67,7 @@ impl fmt::Display for WriteError {
             WriteError::NoSuchFile(module, path) => {
                 write!(f, "module {module} names the file {path:?}, which is not in the payload")
             }
+            WriteError::NoSuchPart(path) => write!(f, "{path:?} is shorter than a part of it"),
             WriteError::TooLarge => f.write_str("the payload is larger than 4 GiB"),
             WriteError::Zip(_) => f.write_str("the ZIP cannot be written"),
         }
@@ -91,6 +94,7 @@ impl From<zip::result::ZipError> for WriteError {
 pub struct Writer {
     files: BTreeMap<String, Vec<u8>>,
     order: Vec<String>,
+    loads: BTreeMap<String, LoadRecord>,
 }
 
 impl Writer {
@@ -118,6 +122,11 @@ impl Writer {
     /// reads them in one run. Paths of no file are passed over.
     pub fn read_first(&mut self, paths: Vec<String>) {
         self.order = paths;
+    }
+
+    /// Says what the dynamic linker reads of a shared object, a file that was added.
+    pub fn load(&mut self, path: &str, load: LoadRecord) {
+        self.loads.insert(path.to_owned(), load);
     }
 
     /// The files as they are written: what is read first, all others by path, then shared objects, whose
@@ -163,7 +172,7 @@ impl Writer {
             places.insert(path.as_str(), (start, bytes));
         }
 
-        let mut index = encode(manifest, &places)?;
+        let mut index = encode(manifest, &places, &self.loads)?;
         let mut zip = ZipWriter::new_append(archive.into_inner())?;
         zip.set_comment(comment(0, 0))?;
         zip.start_file(MANIFEST, options)?;
@@ -228,10 +237,11 @@ impl<'a> Strings<'a> {
 fn encode(
     manifest: &Manifest,
     places: &BTreeMap<&str, (u64, &Vec<u8>)>,
+    load_records: &BTreeMap<String, LoadRecord>,
 ) -> Result<Vec<u8>, WriteError> {
     let mut strings = Strings::default();
-    let [mut settings, mut modules, mut files, mut pruned, mut libraries] =
-        [const { Vec::new() }; 5];
+    let [mut settings, mut modules, mut files, mut pruned, mut libraries, mut loads, mut parts] =
+        [const { Vec::new() }; 7];
     let number = |table: &mut Vec<u8>, n: usize| -> Result<(), WriteError> {
         table.extend_from_slice(&u32::try_from(n).map_err(|_| WriteError::TooLarge)?.to_le_bytes());
         Ok(())
@@ -270,7 +280,14 @@ fn encode(
         number(&mut files, *start as usize)?;
         number(&mut files, bytes.len())?;
         number(&mut files, crc32fast::hash(bytes) as usize)?;
-        number(&mut files, 0)?;
+        match load_records.get(*path) {
+            Some(load) => {
+                number(&mut files, loads.len() / LOAD)?;
+                load.encode(bytes, &mut loads, &mut parts)
+                    .ok_or_else(|| WriteError::NoSuchPart((*path).to_owned()))?;
+            }
+            None => files.extend_from_slice(&NO_LOAD.to_le_bytes()),
+        }
     }
     for (name, reason) in &manifest.pruned {
         strings.put(&mut pruned, name);
@@ -283,6 +300,8 @@ fn encode(
         (files, FILE),
         (pruned, PRUNED),
         (libraries, LIBRARY),
+        (loads, LOAD),
+        (parts, PART),
         (strings.bytes, 1),
     ];
     let mut out = MAGIC.to_vec();

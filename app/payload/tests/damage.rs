@@ -15,7 +15,13 @@ fn read_all(bytes: &[u8]) -> Result<(), Fault> {
     }
     assert!(payload.modules().map(|module| module.name).eq(expected.modules.keys()));
     for (path, content) in FILES {
-        assert_eq!(payload.file(path).expect("the manifest is whole").bytes()?, content);
+        let file = payload.file(path).expect("the manifest is whole");
+        if let Some(load) = file.load {
+            let mut parts = Vec::new();
+            load.parts(|offset, part| parts.push((offset, part)))?;
+            assert!(parts.iter().all(|(at, part)| content[*at..].starts_with(part)));
+        }
+        assert_eq!(file.bytes()?, content);
     }
     Ok(())
 }
@@ -32,6 +38,7 @@ fn touch_all(bytes: &[u8]) {
     }
     for file in payload.files() {
         let _ = (file.bytes(), payload.folder(file.path).map(Iterator::count));
+        let _ = file.load.map(|load| load.parts(|_, _| {}));
         if let Some((folder, _)) = file.path.rsplit_once('/') {
             let _ = payload.folder(folder).map(Iterator::count);
         }
@@ -87,7 +94,7 @@ fn the_faults_are_told_apart() {
     assert_eq!(text(b"PK\x05\x06 some other zip, longer than the comment of ours"), not_recognised);
     assert_eq!(
         text(&flipped(manifest + 8)),
-        "the payload has format version 3, this launcher reads version 2"
+        "the payload has format version 2, this launcher reads version 3"
     );
     let damaged = "the payload is damaged: wrong checksum of the manifest";
     assert_eq!(text(&flipped(manifest + 50)), damaged);
@@ -95,6 +102,15 @@ fn the_faults_are_told_apart() {
         text(&flipped(find(&bytes, b"\x7fELF library") + 9)),
         "the payload is damaged: wrong checksum of libs/libz.so.1"
     );
+    // What is not read to load it is not checked then.
+    let fast = find(&bytes, b"\x7fELF extension");
+    let loaded = |at: usize| {
+        let bytes = flipped(fast + at);
+        let file = Payload::open(&bytes).unwrap().file("app/_fast.so").unwrap();
+        file.load.unwrap().parts(|_, _| {})
+    };
+    let damaged = Err(Fault::Damaged { path: "app/_fast.so".to_owned() });
+    assert_eq!([1, 5, 7].map(loaded), [damaged.clone(), Ok(()), damaged]);
     assert_eq!(text(&[b"x", &bytes[..]].concat()), not_recognised);
     // The end survived, something before it did not.
     assert_eq!(text(&bytes[bytes.len() - 200..]), "the payload is truncated");

@@ -12,7 +12,7 @@ fn manifest(bytes: &[u8]) -> String {
     let start = number(&comment[..8]);
     let mut rest = &bytes[start..start + number(&comment[9..])];
     let count = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap()) as usize;
-    let counts = [24, 28, 32, 36, 40].map(count);
+    let counts = [24, 28, 32, 36, 40, 44, 48].map(count);
     let mut text = String::new();
     let mut line = |name: &str, length: usize| {
         let (record, tail) = rest.split_at(length);
@@ -25,8 +25,16 @@ fn manifest(bytes: &[u8]) -> String {
         text.push('\n');
     };
     line("header", 24);
-    line("counts", 24);
-    let tables = [("setting", 16), ("module", 32), ("file", 24), ("pruned", 16), ("library", 4)];
+    line("counts", 32);
+    let tables = [
+        ("setting", 16),
+        ("module", 32),
+        ("file", 24),
+        ("pruned", 16),
+        ("library", 4),
+        ("load", 32),
+        ("part", 8),
+    ];
     for ((name, size), count) in tables.into_iter().zip(counts) {
         (0..count).for_each(|_| line(name, size));
     }
@@ -37,8 +45,8 @@ fn manifest(bytes: &[u8]) -> String {
 fn an_empty_manifest() {
     let bytes = support::write(&[], &pyrmware_payload::Manifest::default());
     let expected = "\
-header   5059524d 57415245 02000000 30000000 6573d627 dc000000
-counts   00000000 00000000 00000000 00000000 00000000 00000000
+header   5059524d 57415245 03000000 38000000 ada63d1f e4000000
+counts   00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000
 strings  ";
     assert_eq!(manifest(&bytes), expected);
 }
@@ -46,8 +54,8 @@ strings  ";
 #[test]
 fn one_of_everything() {
     let expected = "\
-header   5059524d 57415245 02000000 3b020000 678a9768 1c240000
-counts   02000000 05000000 05000000 02000000 01000000 af000000
+header   5059524d 57415245 03000000 73020000 d4a86951 54240000
+counts   02000000 05000000 05000000 02000000 01000000 01000000 02000000 af000000
 setting  00000000 03000000 03000000 05000000
 setting  08000000 05000000 0d000000 04000000
 module   00000000 03000000 11000000 0f000000 00000000 00010000 00000000 00000000
@@ -55,14 +63,17 @@ module   20000000 0b000000 2b000000 0e000000 ffffffff 01020000 00000000 00000000
 module   39000000 09000000 42000000 0c000000 01000000 01000000 00000000 01000000
 module   4e000000 08000000 56000000 0b000000 03000000 00000000 01000000 00000000
 module   61000000 06000000 61000000 06000000 ffffffff 02010000 01000000 00000000
-file     67000000 10000000 2e000000 07000000 956768de 00000000
+file     67000000 10000000 2e000000 07000000 956768de ffffffff
 file     42000000 0c000000 00100000 0e000000 185f95f0 00000000
-file     77000000 0d000000 60000000 00000000 00000000 00000000
-file     84000000 0c000000 8a000000 04000000 64cd28bf 00000000
-file     90000000 0e000000 00200000 0c000000 70d58066 00000000
+file     77000000 0d000000 60000000 00000000 00000000 ffffffff
+file     84000000 0c000000 8a000000 04000000 64cd28bf ffffffff
+file     90000000 0e000000 00200000 0c000000 70d58066 ffffffff
 pruned   9e000000 07000000 a5000000 04000000
 pruned   a9000000 06000000 a5000000 04000000
 library  04000000
+load     00000000 02000000 0746ccd7 01000000 02000000 03000000 04000000 05000000
+part     00000000 04000000
+part     06000000 03000000
 strings  appsmallmagic3495app/__init__.pyapp._besideapp/_beside.soapp._fastapp/_fast.soapp.mainapp/main.pyspreadapp/__init__.pycapp/data/textapp/main.pyclibs/libz.so.1tkinterdropturtle";
     assert_eq!(manifest(&support::small()), expected);
 }

@@ -90,7 +90,20 @@ fn the_same_content_gives_the_same_bytes_in_whatever_order_it_is_added() {
     for (path, bytes) in FILES.iter().rev() {
         writer.add(path, bytes.to_vec()).unwrap();
     }
+    writer.load("app/_fast.so", support::load());
     assert!(writer.finish(&manifest()).unwrap() == small());
+}
+
+#[test]
+fn what_the_dynamic_linker_reads() {
+    let bytes = small();
+    let payload = Payload::open(&bytes).unwrap();
+    let load = payload.file("app/_fast.so").unwrap().load.unwrap();
+    let mut parts = Vec::new();
+    load.parts(|offset, part| parts.push((offset, part))).unwrap();
+    assert_eq!(parts, [(0, &b"\x7fELF"[..]), (6, b"xte")]);
+    assert_eq!(load.starters, support::load().starters);
+    assert!(payload.file("libs/libz.so.1").unwrap().load.is_none());
 }
 
 #[test]
@@ -106,6 +119,12 @@ fn the_writer_refuses() {
     }
     assert_eq!(refusal(&["a/b", "a.b", "a"]), r#""a" is both a file and a folder"#);
     assert_eq!(refusal(&["a", "a/b/c"]), r#""a" is both a file and a folder"#);
+
+    let mut writer = Writer::new();
+    writer.add("a.so", b"\x7fELF".into()).unwrap();
+    writer.load("a.so", support::load());
+    let error = writer.finish(&Manifest::default()).unwrap_err();
+    assert_eq!(error.to_string(), r#""a.so" is shorter than a part of it"#);
 
     let mut manifest = Manifest::default();
     manifest.modules.insert("m".into(), module(Kind::Bytecode, false, "m.py", Some("m.pyc")));

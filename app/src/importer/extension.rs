@@ -1,13 +1,17 @@
 //! Extension modules out of the payload: through memory files, or beside the launcher.
 //!
 //! A memory file needs no writable folder and no file beside the launcher; once the module is loaded it is
-//! freed again but for what is written to ([`release`]). Libraries that a wheel brings are loaded first, in the order that the
+//! freed again but for what is written to ([`release`]); where the payload knows what the dynamic linker reads,
+//! no more than that is put into it ([`parts`]). Libraries that a wheel brings are loaded first, in the order that the
 //! pipeline computed: the dynamic linker then finds them by their SONAME.
 
+mod parts;
 mod release;
 
+pub use parts::remember_arguments;
+
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_int};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -63,7 +67,10 @@ pub fn create(spec: &Obj, module: &Module<'_>) -> Py {
             for library in source().payload.libraries(module) {
                 preload(&library)?;
             }
-            memory_path(&file)
+            match parts::load(&file, flags()?) {
+                Some(path) => (path, None),
+                None => memory_path(&file),
+            }
         }
         (false, None) => {
             return Err(import_error(&format!(
@@ -89,6 +96,12 @@ pub fn create(spec: &Obj, module: &Module<'_>) -> Py {
     Ok(created)
 }
 
+/// How the interpreter has the dynamic linker open extension modules.
+fn flags() -> Py<c_int> {
+    let flags = import("sys")?.attr("getdlopenflags")?.call(&[])?.to_int()?;
+    Ok(c_int::try_from(flags).unwrap_or(libc::RTLD_NOW))
+}
+
 /// Where a file lies that is kept beside the launcher.
 fn beside(filename: &str) -> String {
     let folder = source().root.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -108,6 +121,9 @@ fn library(args: &[Obj]) -> Py {
 
 /// Loads a library and gives the path by which the dynamic linker knows it.
 fn preload(library: &payload::File<'_>) -> Py<String> {
+    if let Some(path) = parts::load(library, libc::RTLD_LAZY | libc::RTLD_LOCAL) {
+        return Ok(path);
+    }
     let (path, memory) = memory_path(library);
     let Some(memory) = memory else { return Ok(path) }; // loaded before
     let name = CString::new(path.as_str()).map_err(|_| import_error("a path with a NUL"))?;
@@ -144,12 +160,16 @@ fn memory_path(file: &payload::File<'_>) -> (String, Option<File>) {
     if let Some(path) = loaded.get(file.path) {
         return (path.clone(), None);
     }
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let unlike = "./".repeat(COUNT.fetch_add(1, Ordering::Relaxed));
     let memory = unsealed(file);
-    let path = format!("/proc/self/fd/{unlike}{}", memory.as_raw_fd());
+    let path = path_of(&memory);
     loaded.insert(file.path.to_owned(), path.clone());
     (path, Some(memory))
+}
+
+fn path_of(memory: &File) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let unlike = "./".repeat(COUNT.fetch_add(1, Ordering::Relaxed));
+    format!("/proc/self/fd/{unlike}{}", memory.as_raw_fd())
 }
 
 /// What is copied at once.
@@ -169,33 +189,39 @@ fn seal(memory: &File) {
 }
 
 fn unsealed(file: &payload::File<'_>) -> File {
-    let fault = |what: &str| -> ! {
-        let error = std::io::Error::last_os_error();
-        crate::log::fatal(
-            crate::log::EXIT_PAYLOAD,
-            &format!(
-                "{what} for {} failed: {error}; a kernel that refuses memory files needs [package.metadata.pyrmware.device] extensions = \"sidecar\"",
-                file.path
-            ),
-        )
-    };
-    let base = file.path.rsplit('/').next().unwrap_or(file.path);
-    let name = CString::new(base).unwrap_or_default();
-    // SAFETY: the name is a C string; a descriptor that is returned is ours.
-    let mut memory = unsafe {
-        let fd = libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING);
-        if fd < 0 {
-            fault("memfd_create")
-        }
-        File::from_raw_fd(fd)
-    };
+    let mut memory = empty(file);
     intact(file.pieces(PIECE, |piece| {
         if memory.write_all(piece).is_err() {
-            fault("writing a memory file")
+            refused("writing a memory file", file)
         }
         pages::forget(piece);
     }));
     // SAFETY: a plain system call on a descriptor of ours.
     unsafe { libc::lseek(memory.as_raw_fd(), 0, libc::SEEK_SET) };
     memory
+}
+
+fn refused(what: &str, file: &payload::File<'_>) -> ! {
+    let error = std::io::Error::last_os_error();
+    crate::log::fatal(
+        crate::log::EXIT_PAYLOAD,
+        &format!(
+            "{what} for {} failed: {error}; a kernel that refuses memory files needs [package.metadata.pyrmware.device] extensions = \"sidecar\"",
+            file.path
+        ),
+    )
+}
+
+/// A memory file for this file, with nothing in it.
+fn empty(file: &payload::File<'_>) -> File {
+    let base = file.path.rsplit('/').next().unwrap_or(file.path);
+    let name = CString::new(base).unwrap_or_default();
+    // SAFETY: the name is a C string; a descriptor that is returned is ours.
+    unsafe {
+        let fd = libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING);
+        if fd < 0 {
+            refused("memfd_create", file)
+        }
+        File::from_raw_fd(fd)
+    }
 }

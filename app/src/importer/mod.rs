@@ -18,6 +18,8 @@ pub mod trace;
 
 use std::sync::OnceLock;
 
+pub use extension::remember_arguments;
+
 use pyrmware_payload::{Fault, Payload, keys};
 
 use crate::log;

@@ -442,5 +442,12 @@ fn dist_of(it: &Making, project: &Path) -> Result<()> {
         out: Some(it.dir.join("image")),
         ..it.flags.clone()
     };
-    dist::run(Config::load(&flags)?, it.ui).map(drop)
+    dist::run(Config::load(&flags)?, it.ui)?;
+    // Beside the launcher they are read for tracebacks, but they stay with the developer.
+    let symbols = it.dir.join("image/symbols");
+    if symbols.exists() {
+        fs::remove_dir_all(&symbols)
+            .with_context(|| format!("cannot remove {}", symbols.display()))?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 mod documents;
 pub mod elf;
 mod libraries;
+mod load;
 mod order;
 mod record;
 mod strip;
@@ -113,6 +114,14 @@ impl Parts {
         self.writer.add(path, bytes).context("packing the payload")
     }
 
+    /// Adds a shared object that the launcher loads.
+    fn add_loaded(&mut self, path: &str, bytes: Vec<u8>) -> Result<()> {
+        if let Some(load) = load::of(&bytes) {
+            self.writer.load(path, load);
+        }
+        self.add(path, bytes)
+    }
+
     fn resource(&mut self, path: &str, resource: &Resource) -> Result<()> {
         let mut bytes = content(resource)?;
         let mut shipped = Shipped::Unchanged;
@@ -137,7 +146,7 @@ impl Parts {
             self.known.add(path, dynamic);
             match &library.content {
                 Content::File(file) if self.beside => self.beside(path, file),
-                _ => self.add(path, bytes)?,
+                _ => self.add_loaded(path, bytes)?,
             }
         }
         Ok(())
@@ -206,7 +215,7 @@ impl Parts {
                 } else {
                     record.file = Some(module.path.clone());
                     record.libraries = self.known.for_module(&module.path, &dynamic.needed);
-                    self.add(&module.path, bytes)?;
+                    self.add_loaded(&module.path, bytes)?;
                 }
             }
         }

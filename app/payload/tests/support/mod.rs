@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pyrmware_payload::{Kind, Manifest, ModuleRecord, Writer, keys};
+use pyrmware_payload::{Kind, LoadRecord, Manifest, ModuleRecord, Starters, Writer, keys};
 
 /// Writes a payload of these files.
 pub fn write(files: &[(&str, &[u8])], manifest: &Manifest) -> Vec<u8> {
@@ -63,7 +63,18 @@ pub fn manifest() -> Manifest {
     }
 }
 
+/// What is read of `app/_fast.so` when it is loaded.
+pub fn load() -> LoadRecord {
+    let starters = Starters { init: 1, init_entry: 2, array: 3, array_bytes: 4, array_entry: 5 };
+    LoadRecord { parts: vec![(0, 4), (6, 3)], starters }
+}
+
 /// A payload with one of everything.
 pub fn small() -> Vec<u8> {
-    write(&FILES, &manifest())
+    let mut writer = Writer::new();
+    for (path, bytes) in FILES {
+        writer.add(path, bytes.to_vec()).unwrap();
+    }
+    writer.load("app/_fast.so", load());
+    writer.finish(&manifest()).unwrap()
 }

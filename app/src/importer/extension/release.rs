@@ -17,25 +17,27 @@ use libc::{PF_W, PF_X, PT_DYNAMIC, PT_LOAD};
 use crate::importer::pages;
 
 /// The launcher's file, and where in it the payload starts.
-struct Home {
+pub struct Home {
     file: File,
     payload: u64,
 }
 
 /// A part of a shared object: addresses and offsets in its file are of whole pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Segment {
-    address: usize,
+pub struct Segment {
+    pub address: usize,
     offset: u64,
-    length: usize,
+    pub length: usize,
     writable: bool,
-    executable: bool,
+    pub executable: bool,
 }
 
 /// What the dynamic linker says of a loaded object.
 #[derive(Default)]
-struct Loaded {
-    segments: Vec<Segment>,
+pub struct Loaded {
+    /// What is added to addresses as the file has them.
+    pub base: usize,
+    pub segments: Vec<Segment>,
     /// Code was changed while it was loaded.
     text_relocations: bool,
 }
@@ -43,23 +45,21 @@ struct Loaded {
 /// Maps what is only read of a shared object from the launcher's file, and frees it in the memory file
 /// from which it was loaded. Where anything is in the way the object stays as it is.
 ///
-/// `payload` is the payload as a whole, `bytes` the object's place in it.
-pub fn release(path: &CStr, memory: &File, payload: &[u8], bytes: &[u8]) {
-    let Some(home) = home(payload) else { return };
-    let start = home.payload + (bytes.as_ptr() as usize - payload.as_ptr() as usize) as u64;
+/// `payload` is the payload as a whole, `bytes` the object's place in it. Gives the object if that was done.
+pub fn release(path: &CStr, memory: &File, payload: &[u8], bytes: &[u8]) -> Option<Loaded> {
+    let (home, start) = place(payload, bytes)?;
     let object = loaded(path);
-    if object.text_relocations || !start.is_multiple_of(pages::size() as u64) {
-        return;
+    if object.text_relocations || object.segments.is_empty() {
+        return None;
     }
+    let mut done = true;
     let mut keep: Vec<(u64, u64)> = Vec::new();
     for segment in &object.segments {
         let inside = segment.offset < bytes.len() as u64;
         if segment.writable || !inside || !replace(home, start, segment) {
             keep.push((segment.offset, segment.offset + segment.length as u64));
+            done &= segment.writable;
         }
-    }
-    if object.segments.is_empty() {
-        return;
     }
     keep.sort_unstable();
     let mut at = 0;
@@ -69,6 +69,14 @@ pub fn release(path: &CStr, memory: &File, payload: &[u8], bytes: &[u8]) {
         }
         at = at.max(to);
     }
+    done.then_some(object)
+}
+
+/// The launcher's file and where in it these bytes of the payload are, if they can be mapped from there.
+pub fn place(payload: &[u8], bytes: &[u8]) -> Option<(&'static Home, u64)> {
+    let home = home(payload)?;
+    let start = home.payload + (bytes.as_ptr() as usize - payload.as_ptr() as usize) as u64;
+    start.is_multiple_of(pages::size() as u64).then_some((home, start))
 }
 
 /// The file that runs, if it is the one that is in memory.
@@ -119,6 +127,7 @@ fn loaded(path: &CStr) -> Loaded {
             return false;
         }
         let base = object.dlpi_addr as usize;
+        loaded.base = base;
         for header in headers(object) {
             let address = base + header.p_vaddr as usize;
             if header.p_type == PT_DYNAMIC {

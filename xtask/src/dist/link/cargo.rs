@@ -44,8 +44,10 @@ pub fn build(plan: &Plan, payload: &[u8]) -> Result<Built> {
     write_if_changed(&pyo3, libpython::pyo3_config(plan).as_bytes())?;
     let exports = folder.join("exports.txt");
     write_if_changed(&exports, libpython::EXPORTS.as_bytes())?;
+    let libraries = folder.join("lib");
+    write_if_changed(&libraries.join("libgcc_s.so"), libpython::UNWINDER.as_bytes())?;
     let link = folder.join(format!("link-{}.txt", state(libpython::library(&plan.link))?));
-    let arguments = libpython::arguments(plan, &exports).join("\n") + "\n";
+    let arguments = libpython::arguments(plan, &exports, &libraries).join("\n") + "\n";
     write_if_changed(&link, arguments.as_bytes())?;
 
     let sh = Shell::new()?;

@@ -30,9 +30,17 @@ pub fn pyo3_config(plan: &Plan) -> String {
 /// function of Rust's standard library in, for who knows who calls them.
 pub const EXPORTS: &str = "{ Py*; _Py*; };\n";
 
-/// The linker's arguments, for app/build.rs. `exports` is a file with [`EXPORTS`].
-pub fn arguments(plan: &Plan, exports: &Path) -> Vec<String> {
+/// What the linker takes for `libgcc_s.so`, which Rust's standard library asks for to show where it panics:
+/// the part of it that is meant to be linked statically. One library less to be found and read at each start.
+pub const UNWINDER: &str = "INPUT(-lgcc_eh)\n";
+
+/// The linker's arguments, for app/build.rs. `exports` is a file with [`EXPORTS`], `libraries` a folder with
+/// [`UNWINDER`].
+pub fn arguments(plan: &Plan, exports: &Path, libraries: &Path) -> Vec<String> {
     let mut arguments = Vec::new();
+    if plan.target.ends_with("-gnu") {
+        arguments.push(format!("-L{}", libraries.display()));
+    }
     match &plan.link {
         LinkPlan::StaticPic(archive) | LinkPlan::StaticFixed(archive) => {
             // Whole, and visible: extension modules use what the launcher itself does not.

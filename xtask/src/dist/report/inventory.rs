@@ -252,6 +252,11 @@ fn system_libraries(
     for path in libpython {
         system.remove(path);
     }
+    if system.contains_key("libc.so.6") {
+        // The GNU C library loads it when it ends a thread from within, as Python does with those that
+        // are left at its own end.
+        system.entry("libgcc_s.so.1".to_owned()).or_default().push("libc.so.6".to_owned());
+    }
     Ok(system)
 }
 
