@@ -1,6 +1,7 @@
 //! `pyproject.toml`, `app/Cargo.toml` and flags -> [`Config`]: checked intent, no effects.
 
 mod device_side;
+mod leakcheck;
 mod memory;
 mod python_side;
 mod raw;
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use crate::paths::Paths;
 
 pub use device_side::HOST;
+pub use leakcheck::{Leakcheck, Scenario};
 pub use memory::Memory;
 pub use workspace::{Workspace, workspace};
 
@@ -151,6 +153,8 @@ pub struct Project {
     pub verify_imports: bool,
     /// `[tool.pyrmware.budget]`.
     pub budget: Budget,
+    /// `[tool.pyrmware.leakcheck]`.
+    pub leakcheck: Leakcheck,
 }
 
 /// `[tool.pyrmware.budget]`: what the launcher may take.

@@ -8,6 +8,8 @@ pub mod clean;
 pub mod config;
 pub mod dist;
 pub mod doctor;
+pub mod leakcheck;
+pub mod memory;
 pub mod paths;
 pub mod plan;
 pub mod python;
@@ -45,6 +47,7 @@ enum Verb {
     WhatIf(what_if::Args),
     Size(size::Args),
     Startup(startup::Args),
+    Leakcheck(leakcheck::Args),
     Doctor(doctor::Args),
     Test(test::Args),
     Clean(clean::Args),
@@ -85,6 +88,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::WhatIf(verb) => verb.run(&ui),
         Verb::Size(verb) => verb.run(&ui),
         Verb::Startup(verb) => verb.run(&ui),
+        Verb::Leakcheck(verb) => verb.run(&ui),
         Verb::Doctor(verb) => verb.run(&ui),
         Verb::Test(verb) => verb.run(&ui),
         Verb::Clean(verb) => verb.run(&ui),

@@ -10,7 +10,7 @@ use toml::{Spanned, Value};
 
 use super::source::{Complaint, Source};
 use super::trace::Trace;
-use super::{Budget, Docstrings, LazyImports, Level, Optimize, Project, Prune, raw};
+use super::{Budget, Docstrings, LazyImports, Level, Optimize, Project, Prune, leakcheck, raw};
 
 /// Keys of `[package.metadata.pyrmware]`, which are often looked for here.
 const DEVICE_SIDE: [&str; 2] = ["locked-down", "python-app"];
@@ -58,6 +58,7 @@ pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
         trace: Trace::default(),
         verify_imports: ours.verify.imports.unwrap_or(true),
         budget: budget(source, &ours)?,
+        leakcheck: leakcheck::check(source, ours.leakcheck)?,
         verify: ours.verify.command,
         optimize: optimize(source, &ours.optimize)?,
     })

@@ -60,6 +60,8 @@ pub struct Pyrmware {
     pub verify: Verify,
     #[serde(default)]
     pub budget: Budget,
+    #[serde(default)]
+    pub leakcheck: Leakcheck,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +108,20 @@ pub struct Verify {
 pub struct Budget {
     pub size: Option<Spanned<Value>>,
     pub startup: Option<Spanned<Value>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Leakcheck {
+    pub function: Option<Text>,
+    pub command: Option<Spanned<Vec<String>>>,
+    pub port: Option<Spanned<u16>>,
+    pub cycles: Option<Spanned<u32>>,
+    pub warmup: Option<u32>,
+    #[serde(default)]
+    pub types: Vec<Text>,
+    #[serde(default)]
+    pub allow: BTreeMap<Text, Text>,
 }
 
 /// `app/Cargo.toml`; cargo has checked the rest.

@@ -4,7 +4,7 @@
 //! packages (PEP 420) are merged. The order is that of `python -m` on stock Python: what libpython holds,
 //! the application, the standard library, the dependencies.
 
-mod application;
+pub mod application;
 mod dependencies;
 pub mod elf;
 pub mod names;
