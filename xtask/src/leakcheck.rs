@@ -149,10 +149,9 @@ fn with_module_of(config: &mut Config, function: &str, elsewhere: bool) -> Resul
 /// Whose a module is, as the image's report says.
 fn origins(folder: &Path) -> Result<Origins> {
     let file = folder.join(report::JSON);
-    let text =
-        std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let report = serde_json::from_slice(&text)
-        .with_context(|| format!("{} is no JSON", file.display()))?;
+    let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let report =
+        serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", file.display()))?;
     Ok(Origins::of(&report))
 }
 
@@ -174,7 +173,8 @@ impl Check<'_> {
         let mut history = History::default();
         let mut blame = None;
         for round in 1..=judge::ROUNDS {
-            let what = format!("{} cycles, round {round} of at most {}", self.cycles, judge::ROUNDS);
+            let what =
+                format!("{} cycles, round {round} of at most {}", self.cycles, judge::ROUNDS);
             let stage = self.ui.stage("round", "Repeating", what);
             history.begin();
             for _ in 0..self.cycles {
@@ -196,9 +196,7 @@ impl Check<'_> {
         let growing = self.growing(&history);
         let since = self.cycles * (judge::ROUNDS - 1);
         let growth = match blame {
-            Some(blame) => {
-                blame.end(subject, &self.origins, &growing, since, &self.rules.allow)?
-            },
+            Some(blame) => blame.end(subject, &self.origins, &growing, since, &self.rules.allow)?,
             None => Vec::new(),
         };
         stage.finish();

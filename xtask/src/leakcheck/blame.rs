@@ -411,7 +411,11 @@ mod tests {
         let held = grown(&[("app.core.Line", "app.core.log[]", 1.0)]);
         assert_eq!(
             told(&growing, held, &[]),
-            ["app.core.Line 1 app.core.log[] 0 allowed", "blocks of memory 3  0 allowed", "threads 1  0"]
+            [
+                "app.core.Line 1 app.core.log[] 0 allowed",
+                "blocks of memory 3  0 allowed",
+                "threads 1  0"
+            ]
         );
     }
 

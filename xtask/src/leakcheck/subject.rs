@@ -156,10 +156,14 @@ impl<'a> Subject<'a> {
     /// # Errors
     /// As for [`Subject::count`].
     pub fn snapshot(&mut self, types: &[String]) -> Result<Value> {
-        self.ask(&["snapshot"].into_iter().chain(types.iter().map(String::as_str)).fold(
-            String::new(),
-            |line, word| if line.is_empty() { word.to_owned() } else { format!("{line}\t{word}") },
-        ))?;
+        self.ask(
+            &["snapshot"].into_iter().chain(types.iter().map(String::as_str)).fold(
+                String::new(),
+                |line, word| {
+                    if line.is_empty() { word.to_owned() } else { format!("{line}\t{word}") }
+                },
+            ),
+        )?;
         let answer = self.answer("snapshot", "looking who holds what")?;
         serde_json::from_str(&answer.concat()).context("the launcher's snapshot is no JSON")
     }
@@ -248,9 +252,9 @@ impl<'a> Subject<'a> {
             .with_context(|| format!("cannot write {}", self.setup.log.display()))?;
         let mut process = Command::new(program);
         process.args(args).current_dir(&self.setup.project.dir).env(STATUS, &self.status);
-        let mut child = into_log(&mut process, &log)?
-            .spawn()
-            .with_context(|| format!("cannot start {program}, command in [tool.pyrmware.leakcheck]"))?;
+        let mut child = into_log(&mut process, &log)?.spawn().with_context(|| {
+            format!("cannot start {program}, command in [tool.pyrmware.leakcheck]")
+        })?;
         let status = wait(&mut child, self.setup.limit)?;
         match status {
             Some(status) if status.success() => Ok(()),
@@ -352,7 +356,8 @@ fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
 /// Whether any process listens on a TCP port.
 fn listens(port: u16) -> bool {
     ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
-        fs::read_to_string(table).is_ok_and(|table| table.lines().any(|line| is_listening(line, port)))
+        fs::read_to_string(table)
+            .is_ok_and(|table| table.lines().any(|line| is_listening(line, port)))
     })
 }
 

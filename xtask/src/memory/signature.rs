@@ -138,7 +138,15 @@ mod tests {
             ("app.all{'it'}s'}<X>.y", &["app", ".all", "{'it'}s'}:X", ".y"]),
             (
                 "p.Page.render<_lru_cache_wrapper>.<cache>{key}[]<Page>.session",
-                &["p", ".Page", ".render:_lru_cache_wrapper", ".<cache>", "{key}", "[]:Page", ".session"],
+                &[
+                    "p",
+                    ".Page",
+                    ".render:_lru_cache_wrapper",
+                    ".<cache>",
+                    "{key}",
+                    "[]:Page",
+                    ".session",
+                ],
             ),
             ("a.head<Node>.next<Node>*.session", &["a", ".head:Node", ".next:Node*", ".session"]),
             ("task client().session", &["task client()", ".session"]),
@@ -157,10 +165,14 @@ mod tests {
 
     #[test]
     fn anything_is_taken_apart_and_nothing_is_lost() {
-        for text in ["", "<", "{'", "{", "[", "…", "é.<", "a<b", "\u{1f600}", "..", "''}", " awaits "] {
+        for text in
+            ["", "<", "{'", "{", "[", "…", "é.<", "a<b", "\u{1f600}", "..", "''}", " awaits "]
+        {
             let whole: String = steps(text)
                 .into_iter()
-                .map(|step| step.edge + &step.kind.map_or_else(String::new, |kind| format!("<{kind}")))
+                .map(|step| {
+                    step.edge + &step.kind.map_or_else(String::new, |kind| format!("<{kind}"))
+                })
                 .collect();
             assert!(text.replace('>', "").starts_with(&whole.replace('>', "")), "{text}: {whole}");
         }
