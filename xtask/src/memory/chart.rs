@@ -7,8 +7,8 @@ use super::runs::Run;
 use super::words::{bytes, duration, escape};
 
 const WIDTH: f64 = 1120.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 120.0;
+const LEFT: f64 = 72.0;
+const RIGHT: f64 = 130.0;
 const TOP: f64 = 26.0;
 const HEIGHT: f64 = 260.0;
 /// One of the small charts.
@@ -70,10 +70,11 @@ pub fn svg(run: &Run) -> String {
     let scale = Scale { start, end, most: most(run, &points), top: TOP, height: HEIGHT };
     time_grid(&mut svg, &scale, total - 30.0);
     size_grid(&mut svg, &scale);
-    limits(&mut svg, run.last(), &scale);
+    let mut names = limits(&mut svg, run.last(), &scale);
     for line in SIZES.iter().rev() {
-        draw(&mut svg, line, &points, &scale);
+        names.extend(draw(&mut svg, line, &points, &scale));
     }
+    write_names(&mut svg, names);
     for (index, line) in counted.iter().enumerate() {
         let top = TOP + HEIGHT + GAP + index as f64 * (SMALL + GAP);
         let values = points.iter().filter_map(|point| line.1(&point.sizes));
@@ -106,7 +107,7 @@ fn nice(value: f64, parts: u32) -> f64 {
     while unit * 2.0 < part {
         unit *= 2.0;
     }
-    let step = [1.0, 1.25, 1.5, 2.0].into_iter().map(|times| (unit * times).ceil());
+    let step = [1.0, 1.25, 1.5, 1.75, 2.0].into_iter().map(|times| (unit * times).ceil());
     step.into_iter().find(|step| *step >= part).unwrap_or(unit * 2.0) * f64::from(parts)
 }
 
@@ -121,7 +122,7 @@ fn size_grid(svg: &mut String, scale: &Scale) {
             WIDTH - RIGHT,
             LEFT - 8.0,
             y + 4.0,
-            if part == 0 { "0".to_owned() } else { bytes(value) }
+            if part == 0 { "0".to_owned() } else { bytes(value).replace(".0 ", " ") }
         );
     }
 }
@@ -147,26 +148,49 @@ fn time_grid(svg: &mut String, scale: &Scale, bottom: f64) {
     }
 }
 
-fn limits(svg: &mut String, last: &Report, scale: &Scale) {
+/// What a line is called, at its end.
+struct Name {
+    y: f64,
+    class: &'static str,
+    text: String,
+}
+
+/// Names beside the chart, none over another.
+fn write_names(svg: &mut String, mut names: Vec<Name>) {
+    const LINE: f64 = 15.0;
+    names.sort_by(|a, b| a.y.total_cmp(&b.y));
+    let mut free = TOP;
+    // The lowest must still be beside the chart.
+    let room = |below: usize| TOP + HEIGHT - below as f64 * LINE;
+    let count = names.len();
+    for (index, Name { y, class, text }) in names.into_iter().enumerate() {
+        let y = y.min(room(count - 1 - index)).max(free);
+        free = y + LINE;
+        let x = WIDTH - RIGHT + 8.0;
+        let _ = writeln!(
+            svg,
+            "<text class=\"name {class}\" x=\"{x:.1}\" y=\"{:.1}\">{text}</text>",
+            y + 4.0
+        );
+    }
+}
+
+fn limits(svg: &mut String, last: &Report, scale: &Scale) -> Vec<Name> {
     let ceiling = last.ceiling.as_ref().map(|ceiling| ceiling.bytes);
-    for (class, name, limit) in
-        [("soft", "soft", last.soft), ("hard", "hard", last.hard), ("ceiling", "ceiling", ceiling)]
-    {
-        let Some(limit) = limit.map(|limit| limit as f64).filter(|limit| *limit <= scale.most)
-        else {
+    let mut names = Vec::new();
+    for (class, limit) in [("soft", last.soft), ("hard", last.hard), ("ceiling", ceiling)] {
+        let Some(limit) = limit.map(|limit| limit as f64).filter(|limit| *limit <= scale.most) else {
             continue;
         };
         let y = scale.y(limit);
         let _ = writeln!(
             svg,
-            "<line class=\"limit {class}\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-             <text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\">{name} {}</text>",
-            WIDTH - RIGHT,
-            WIDTH - RIGHT + 8.0,
-            y + 4.0,
-            bytes(limit)
+            "<line class=\"limit {class}\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
+            WIDTH - RIGHT
         );
+        names.push(Name { y, class, text: format!("{class} {}", bytes(limit)) });
     }
+    names
 }
 
 /// Limits that are too far above to be drawn, in words.
@@ -186,9 +210,9 @@ fn places(line: &Line, points: &[Point], scale: &Scale) -> Vec<(f64, f64)> {
     known.map(|(at, value)| (scale.x(at), scale.y(value as f64))).collect()
 }
 
-fn draw(svg: &mut String, line: &Line, points: &[Point], scale: &Scale) {
+fn draw(svg: &mut String, line: &Line, points: &[Point], scale: &Scale) -> Option<Name> {
     let places = places(line, points, scale);
-    let Some((last_x, last_y)) = places.last().copied() else { return };
+    let (last_x, last_y) = places.last().copied()?;
     let class = line.0;
     let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     if let Some((first, _)) = places.first() {
@@ -213,13 +237,8 @@ fn draw(svg: &mut String, line: &Line, points: &[Point], scale: &Scale) {
             );
         }
     }
-    let shift = if class == "rss" { -4.0 } else { 12.0 };
-    let _ = writeln!(
-        svg,
-        "<text class=\"name {class}\" x=\"{:.1}\" y=\"{:.1}\">{class}</text>",
-        last_x + 8.0,
-        last_y + shift
-    );
+    let value = points.iter().rev().find_map(|point| line.1(&point.sizes))?;
+    Some(Name { y: last_y, class, text: format!("{class} {}", bytes(value as f64)) })
 }
 
 fn small(svg: &mut String, line: &Line, points: &[Point], scale: &Scale) {
@@ -279,6 +298,19 @@ pub fn class(report: &Report) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_beside_the_chart_and_not_over_each_other() {
+        let name = |y: f64| Name { y, class: "soft", text: String::new() };
+        let mut svg = String::new();
+        write_names(&mut svg, [300.0, 100.0, 102.0, 299.0, TOP - 9.0].map(name).into());
+        let places: Vec<f64> = svg
+            .split(" y=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next()?.parse().ok())
+            .collect();
+        assert_eq!(places, [30.0, 104.0, 119.0, 275.0, 290.0]);
+    }
 
     #[test]
     fn scales_end_at_round_numbers_above_what_is_drawn() {

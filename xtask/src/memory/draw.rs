@@ -11,13 +11,15 @@ const LEAF: f64 = 44.0;
 /// A character of the font in which names are written.
 const CHARACTER: f64 = 7.3;
 const PAD: f64 = 10.0;
+/// What a way takes besides its name.
+const GAP: f64 = 34.0;
 
 /// The graph; empty where there is nothing to draw.
 pub fn svg(graph: &Graph) -> String {
     if graph.nodes.is_empty() {
         return String::new();
     }
-    let (lefts, widths, width) = columns(graph);
+    let (lefts, width) = columns(graph);
     let height = graph.rows as f64 * ROW + 8.0;
     let mut svg = format!(
         "<svg class=\"graph\" viewBox=\"0 0 {width:.0} {height:.0}\" style=\"width: {width:.0}px\" \
@@ -27,7 +29,7 @@ pub fn svg(graph: &Graph) -> String {
     let middle = |node: &Node| node.row * ROW + ROW / 2.0;
     for node in &graph.nodes {
         let Some(parent) = node.parent.map(|parent| &graph.nodes[parent]) else { continue };
-        let (from, to) = (lefts[parent.layer] + widths[parent.layer], lefts[node.layer]);
+        let (from, to) = (lefts[parent.layer] + width_of(parent), lefts[node.layer]);
         let (up, down) = (middle(parent), middle(node));
         let bend = (to - from).min(44.0) / 2.0;
         let thick = 1.5 + 4.0 * (node.weight as f64 / most as f64).sqrt();
@@ -54,36 +56,42 @@ pub fn svg(graph: &Graph) -> String {
         }
         match &node.leaf {
             Some(leaf) => leaf_box(&mut svg, node, leaf, left, middle),
-            None => plain_box(&mut svg, node, left, widths[node.layer], middle),
+            None => plain_box(&mut svg, node, left, middle),
         }
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-/// Left ends and widths of the layers, and where the last one ends.
-fn columns(graph: &Graph) -> (Vec<f64>, Vec<f64>, f64) {
-    let long = |text: &str| fit(text).chars().count() as f64 * CHARACTER;
-    let in_layer = |layer: usize| graph.nodes.iter().filter(move |node| node.layer == layer);
-    let (mut lefts, mut widths, mut at) = (Vec::new(), Vec::new(), 1.0);
-    for layer in 0..graph.layers {
-        let way = in_layer(layer).map(|node| long(&node.edge)).fold(0.0, f64::max);
-        if layer > 0 {
-            at += way + 40.0;
-        }
-        let width = in_layer(layer).map(|node| match &node.leaf {
-            Some(leaf) => long(&node.label).max(facts(leaf).chars().count() as f64 * 6.4),
-            None => long(&node.label),
-        });
-        let width = width.fold(0.0, f64::max) + 2.0 * PAD;
-        lefts.push(at);
-        widths.push(width);
-        at += width;
-    }
-    (lefts, widths, at + 2.0)
+fn long(text: &str) -> f64 {
+    fit(text).chars().count() as f64 * CHARACTER
 }
 
-fn plain_box(svg: &mut String, node: &Node, left: f64, width: f64, middle: f64) {
+fn width_of(node: &Node) -> f64 {
+    let facts = node.leaf.as_ref().map_or(0.0, |leaf| facts(leaf).chars().count() as f64 * 6.4);
+    long(&node.label).max(facts) + 2.0 * PAD
+}
+
+/// Left ends of the layers, and where the last one ends.
+fn columns(graph: &Graph) -> (Vec<f64>, f64) {
+    let mut lefts = vec![1.0; graph.layers];
+    let mut end = 0.0_f64;
+    for layer in 0..graph.layers {
+        for node in graph.nodes.iter().filter(|node| node.layer == layer) {
+            let right = lefts[layer] + width_of(node);
+            end = end.max(right);
+            // What it leads to is behind it, and behind the name of the way.
+            for child in &node.children {
+                let way = long(&graph.nodes[*child].edge) + GAP;
+                lefts[layer + 1] = lefts[layer + 1].max(right + way);
+            }
+        }
+    }
+    (lefts, end + 2.0)
+}
+
+fn plain_box(svg: &mut String, node: &Node, left: f64, middle: f64) {
+    let width = width_of(node);
     let class = if node.parent.is_none() { "box root" } else { "box" };
     let _ = writeln!(
         svg,
@@ -98,9 +106,7 @@ fn plain_box(svg: &mut String, node: &Node, left: f64, width: f64, middle: f64) 
 }
 
 fn leaf_box(svg: &mut String, node: &Node, leaf: &Leaf, left: f64, middle: f64) {
-    let facts = facts(leaf);
-    let long = |text: &str, character: f64| text.chars().count() as f64 * character;
-    let width = long(&fit(&node.label), CHARACTER).max(long(&facts, 6.4)) + 2.0 * PAD;
+    let (facts, width) = (facts(leaf), width_of(node));
     let class = if leaf.per_hour.is_some_and(|rate| rate > 0.0) { "leaf grows" } else { "leaf" };
     let _ = writeln!(
         svg,
@@ -155,11 +161,14 @@ mod tests {
             ),
             holder("task client().session"),
         ]);
-        let (lefts, widths, end) = columns(&graph);
-        for layer in 1..graph.layers {
-            assert!(lefts[layer] >= lefts[layer - 1] + widths[layer - 1] + 40.0);
+        let (lefts, end) = columns(&graph);
+        for node in &graph.nodes {
+            let right = lefts[node.layer] + width_of(node);
+            assert!(right <= end, "{node:?}");
+            for child in node.children.iter().map(|child| &graph.nodes[*child]) {
+                assert!(lefts[child.layer] >= right + long(&child.edge) + 30.0, "{child:?}");
+            }
         }
-        assert!(end >= lefts[graph.layers - 1] + widths[graph.layers - 1]);
         let svg = svg(&graph);
         assert_eq!(svg.matches("class=\"box leaf grows\"").count(), 3);
         assert!(svg.contains("×3, 0 bytes, +1 an hour"), "{svg}");
