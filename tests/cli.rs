@@ -43,9 +43,20 @@ fn plan_says_what_would_be_done() {
 #[test]
 fn every_verb_has_help() {
     let help = support::xtask().arg("--help").run().success().out();
-    for verb in
-        ["dist", "run", "plan", "why", "what-if", "size", "startup", "doctor", "test", "clean"]
-    {
+    for verb in [
+        "dist",
+        "run",
+        "plan",
+        "why",
+        "what-if",
+        "size",
+        "startup",
+        "memory",
+        "leakcheck",
+        "doctor",
+        "test",
+        "clean",
+    ] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb}: {help}");
         let ended = support::xtask().args([verb, "--help"]).run().success();
         assert!(ended.out().contains("Usage: "), "{ended}");

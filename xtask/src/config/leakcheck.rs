@@ -42,6 +42,18 @@ pub const FEWEST: u32 = 10;
 const CYCLES: u32 = 50;
 const WARMUP: u32 = 10;
 
+impl Default for Leakcheck {
+    fn default() -> Leakcheck {
+        Leakcheck {
+            scenario: None,
+            cycles: CYCLES,
+            warmup: WARMUP,
+            types: Vec::new(),
+            allow: BTreeMap::new(),
+        }
+    }
+}
+
 pub(super) fn check(source: &Source, raw: raw::Leakcheck) -> Result<Leakcheck, Complaint> {
     if let Some(cycles) = raw.cycles.as_ref().filter(|cycles| *cycles.get_ref() < FEWEST) {
         return Err(source

@@ -156,14 +156,12 @@ impl<'a> Subject<'a> {
     /// # Errors
     /// As for [`Subject::count`].
     pub fn snapshot(&mut self, types: &[String]) -> Result<Value> {
-        self.ask(
-            &["snapshot"].into_iter().chain(types.iter().map(String::as_str)).fold(
-                String::new(),
-                |line, word| {
-                    if line.is_empty() { word.to_owned() } else { format!("{line}\t{word}") }
-                },
-            ),
-        )?;
+        self.ask(&["snapshot"].into_iter().chain(types.iter().map(String::as_str)).fold(
+            String::new(),
+            |line, word| {
+                if line.is_empty() { word.to_owned() } else { format!("{line}\t{word}") }
+            },
+        ))?;
         let answer = self.answer("snapshot", "looking who holds what")?;
         serde_json::from_str(&answer.concat()).context("the launcher's snapshot is no JSON")
     }

@@ -179,7 +179,8 @@ fn limits(svg: &mut String, last: &Report, scale: &Scale) -> Vec<Name> {
     let ceiling = last.ceiling.as_ref().map(|ceiling| ceiling.bytes);
     let mut names = Vec::new();
     for (class, limit) in [("soft", last.soft), ("hard", last.hard), ("ceiling", ceiling)] {
-        let Some(limit) = limit.map(|limit| limit as f64).filter(|limit| *limit <= scale.most) else {
+        let Some(limit) = limit.map(|limit| limit as f64).filter(|limit| *limit <= scale.most)
+        else {
             continue;
         };
         let y = scale.y(limit);

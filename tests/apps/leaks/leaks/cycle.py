@@ -26,6 +26,9 @@ async def leaking():
     for coroutine in (ways.client(0), ways.connection()):
         tasks.add(asyncio.create_task(coroutine))
     await asyncio.sleep(0)
+    ways.by_name[f"client {len(names)}"] = Session()
+    ways.by_number[len(names)] = {"session": Session(), "state": "closed"}
+    ways.handlers[f"event {len(names)}"] = Session().on_event
     files.append(os.dup(0))
     names.append("a name that no other cycle has " * 30 + str(len(names)))
 
@@ -72,5 +75,5 @@ async def settling():
     with socket.socketpair()[0] as left:
         left.fileno()
     await asyncio.gather(*(asyncio.sleep(0) for _ in range(calls % 5)))
-    re.compile(f"number {calls}")  # the module's own cache, of 512
+    re.compile(f"number {calls % 40}")  # the module's own cache
     str(Session(calls))[:-1].encode() * (calls % 100)

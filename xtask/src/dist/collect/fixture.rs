@@ -93,6 +93,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         verify: None,
         verify_imports: true,
         budget: Budget::default(),
+        leakcheck: Default::default(),
     };
     let device = Device {
         name: "host".to_owned(),
