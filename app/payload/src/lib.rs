@@ -109,6 +109,8 @@ pub mod keys {
     pub const MEMORY_REPORT_DIR: &str = "memory-report-dir";
     /// Milliseconds between two looks.
     pub const MEMORY_INTERVAL: &str = "memory-interval";
+    /// Milliseconds ahead within which a limit is of interest.
+    pub const MEMORY_HORIZON: &str = "memory-horizon";
     /// Milliseconds that the application has to end.
     pub const MEMORY_GRACE: &str = "memory-grace";
     /// Milliseconds after which an object is looked for that the application has declared dead.

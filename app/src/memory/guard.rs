@@ -20,10 +20,9 @@ use crate::log::{self, Priority};
 const LOOKS: u32 = 3;
 /// So many looks the application is taken to be starting, and is not yet as large as it will be.
 const FIRST: u64 = 5;
-/// Private memory is looked at, which costs milliseconds, from this part of the lowest limit on,
+/// Private memory is looked at, which costs milliseconds, from this part of the lowest limit on, and when
+/// the judge wants it.
 const NEAR: (u64, u64) = (9, 10);
-/// and every so many looks.
-const SELDOM: u64 = 30;
 /// Giving memory back stops the application: not more often than this,
 const PAUSE: Duration = Duration::from_secs(30);
 /// and when it gave less than this part of the limit, twice as seldom each time.
@@ -135,13 +134,14 @@ impl Guard {
     ) -> Guard {
         let folder = settings.report_dir.clone().map(Folder::new);
         let inquiry = Inquiry::new(&settings.track);
+        let judge = Judge::new(Scale::of(settings.interval, settings.horizon));
         Guard {
             settings,
             ceiling,
             soft,
             hard,
             since: Instant::now(),
-            judge: Judge::new(Scale::default()),
+            judge,
             looks: 0,
             rss: 0,
             private: None,
@@ -164,7 +164,8 @@ impl Guard {
         let Some(rss) = look::rss() else { return };
         let lowest = [self.soft, self.hard].into_iter().flatten().min().unwrap_or(u64::MAX);
         let near = rss >= lowest / NEAR.1 * NEAR.0;
-        let seldom = self.looks.is_multiple_of(SELDOM);
+        let at = self.since.elapsed();
+        let seldom = self.judge.is_due(at);
         self.looks += 1;
         let private = (near || seldom).then(look::private).flatten();
         (self.rss, self.private) = (rss, private);
@@ -189,7 +190,6 @@ impl Guard {
             self.relieved = Some(Instant::now());
             relief::request(SOFT);
         }
-        let at = self.since.elapsed();
         let heap = relief::heap();
         self.heap = heap.or(self.heap);
         let sample = Sample { at, rss, uss: private, heap, fds, tasks, threads };

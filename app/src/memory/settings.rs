@@ -20,6 +20,8 @@ pub struct Settings {
     pub report_dir: Option<PathBuf>,
     /// Between two looks.
     pub interval: Duration,
+    /// How far ahead a limit is of interest.
+    pub horizon: Duration,
     /// What the application has to end.
     pub grace: Duration,
     /// How long an object may live that the application has declared dead.
@@ -87,6 +89,7 @@ impl Settings {
             on_hard,
             report_dir: text(keys::MEMORY_REPORT_DIR).map(PathBuf::from),
             interval: time(keys::MEMORY_INTERVAL)?,
+            horizon: time(keys::MEMORY_HORIZON)?,
             grace: time(keys::MEMORY_GRACE)?,
             dead_after: time(keys::MEMORY_DEAD_AFTER)?,
             track: track.split_whitespace().map(str::to_owned).collect(),

@@ -2,7 +2,9 @@
 //!
 //! Samples stream in; what is kept of them is the lowest of each of the last 60 blocks of two minutes and of
 //! the last 72 blocks of twenty: two hours in which a quick leak is seen, a day in which a slow one is.
-//! That is under 8 KiB, whatever happens, and nothing is allocated. No clock is read.
+//! That is under 8 KiB, whatever happens, and nothing is allocated. No clock is read. The times are those of
+//! a look every two seconds; with another interval they are longer or shorter by as much, since a block is
+//! [so many looks](LOOKS): what is judged is as many numbers, whatever the time between them.
 //!
 //! # When a growth is told
 //! Each window is judged by itself whenever a block of two minutes is finished. Each rule is there because
@@ -99,7 +101,7 @@ pub struct Headroom {
     pub threads: Option<u64>,
 }
 
-/// What time is measured by. Tests shorten it.
+/// What time is measured by.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// How far ahead a limit is of interest.
@@ -110,12 +112,17 @@ pub struct Scale {
     pub long: Duration,
 }
 
-impl Default for Scale {
-    fn default() -> Self {
-        let minutes = |count: u64| Duration::from_secs(60 * count);
-        Self { horizon: minutes(24 * 60), short: minutes(2), long: minutes(20) }
+impl Scale {
+    /// For looks so far apart.
+    pub fn of(interval: Duration, horizon: Duration) -> Self {
+        Self { horizon, short: interval * LOOKS, long: interval * LOOKS * SHORT_IN_LONG }
     }
 }
+
+/// So many looks are a block of the short window, and
+const LOOKS: u32 = 60;
+/// so many of those blocks one of the long window.
+const SHORT_IN_LONG: u32 = 10;
 
 /// To so many times its length a window is extrapolated; see the module's rule 3.
 const EXTRAPOLATED: f64 = 4.0;
@@ -161,6 +168,8 @@ type Long = Window<{ ROWS + JUDGED }, LONG>;
 pub struct Judge {
     horizon: Duration,
     last: Option<Duration>,
+    /// The half of a short block in which something was last due.
+    half: Option<u128>,
     short: Short,
     long: Long,
 }
@@ -169,7 +178,14 @@ impl Judge {
     /// Nothing seen yet.
     pub fn new(scale: Scale) -> Self {
         let (short, long) = (Short::new(scale.short), Long::new(scale.long.max(scale.short)));
-        Self { horizon: scale.horizon, last: None, short, long }
+        Self { horizon: scale.horizon, last: None, half: None, short, long }
+    }
+
+    /// Whether what is too costly for every look is due: at the first one in each half of a short block, so
+    /// that no block is without it, whatever the interval and however late a look is.
+    pub fn is_due(&mut self, at: Duration) -> bool {
+        let half = at.as_nanos() * 2 / self.short.block().as_nanos();
+        self.half.replace(half) != Some(half)
     }
 
     /// Takes a sample; whether a block is finished, which is when verdicts are to be asked for. A sample that

@@ -19,6 +19,7 @@ pub struct Memory {
     restart: &'static str,
     report_dir: Option<String>,
     interval: Duration,
+    horizon: Duration,
     grace: Duration,
     dead_after: Duration,
     track: Vec<String>,
@@ -35,6 +36,8 @@ enum Amount {
 
 /// Two looks at the memory are this far apart, unless it is said.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// A limit is of interest so far ahead, unless it is said.
+const HORIZON: Duration = Duration::from_secs(24 * 3600);
 /// What the application has to end, unless it is said.
 const GRACE: Duration = Duration::from_secs(10);
 /// When an object is looked for that the application has declared dead, unless it is said.
@@ -84,6 +87,7 @@ pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Mem
         restart,
         report_dir: raw.report_dir.as_ref().map(|path| path.get_ref().clone()),
         interval: time(&raw.interval, INTERVAL)?,
+        horizon: time(&raw.horizon, HORIZON)?,
         grace: time(&raw.grace, GRACE)?,
         dead_after: time(&raw.dead_after, DEAD_AFTER)?,
         track: raw.track.iter().map(|name| name.get_ref().clone()).collect(),
@@ -142,6 +146,7 @@ impl Memory {
             (keys::MEMORY_ON_HARD, self.on_hard.to_owned()),
             (keys::MEMORY_RESTART, self.restart.to_owned()),
             (keys::MEMORY_INTERVAL, milliseconds(self.interval)),
+            (keys::MEMORY_HORIZON, milliseconds(self.horizon)),
             (keys::MEMORY_GRACE, milliseconds(self.grace)),
             (keys::MEMORY_DEAD_AFTER, milliseconds(self.dead_after)),
             (keys::MEMORY_SIGNAL, self.signal.to_owned()),

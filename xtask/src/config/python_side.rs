@@ -306,6 +306,8 @@ pub(super) fn duration(source: &Source, value: &Spanned<Value>) -> Result<Durati
         let seconds = match unit {
             "ms" => number / 1000.0,
             "s" => number,
+            "min" => number * 60.0,
+            "h" => number * 3600.0,
             _ => return None,
         };
         Duration::try_from_secs_f64(seconds).ok()
@@ -313,7 +315,7 @@ pub(super) fn duration(source: &Source, value: &Spanned<Value>) -> Result<Durati
     parsed.filter(|duration| !duration.is_zero()).ok_or_else(|| {
         source
             .complain(value.span(), "this is no duration")
-            .help("accepted: \"80 ms\" or \"1.5 s\"")
+            .help("accepted: \"80 ms\", \"1.5 s\", \"10 min\" or \"24 h\"")
     })
 }
 

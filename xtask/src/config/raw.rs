@@ -162,6 +162,7 @@ pub struct Memory {
     pub restart: Option<Text>,
     pub report_dir: Option<Text>,
     pub interval: Option<Spanned<Value>>,
+    pub horizon: Option<Spanned<Value>>,
     pub grace: Option<Spanned<Value>>,
     pub dead_after: Option<Spanned<Value>>,
     #[serde(default)]

@@ -9,6 +9,11 @@ const ROOM: f64 = 64.0 * MIB;
 const BASE: f64 = 40.0 * MIB;
 const SERIES: u64 = 200;
 
+/// A look every two seconds, a day ahead.
+fn usual() -> Scale {
+    Scale::of(Duration::from_secs(2), Duration::from_secs(24 * 3600))
+}
+
 fn room(bytes: f64) -> Headroom {
     Headroom { memory: bytes.max(0.0) as u64, fds: Some(1000), threads: None }
 }
@@ -19,7 +24,7 @@ fn sample(seconds: f64, rss: f64) -> Sample {
 
 /// What is said at the end of so many hours of a sample each minute.
 fn told(hours: f64, headroom: Headroom, make: impl Fn(f64) -> Sample) -> Vec<Verdict> {
-    let mut judge = Judge::new(Scale::default());
+    let mut judge = Judge::new(usual());
     for minute in 0..=(hours * 60.0) as u32 {
         judge.add(&make(f64::from(minute) * 60.0));
     }
@@ -67,6 +72,44 @@ fn what_is_remembered_goes_from_the_oldest_block_to_the_youngest() {
 #[test]
 fn a_judge_is_small() {
     assert!(size_of::<Judge>() < 8 * 1024, "{}", size_of::<Judge>());
+}
+
+#[test]
+fn time_is_counted_in_looks() {
+    let Scale { horizon, short, long } = usual();
+    let minutes = [horizon, short, long].map(|time| time.as_secs() / 60);
+    assert_eq!(minutes, [24 * 60, 2, 20]);
+    // The same series, two hundred times as quick.
+    let quick = Scale::of(Duration::from_millis(10), horizon / 200);
+    let mut judges = [(usual(), 1.0), (quick, 200.0)].map(|(scale, by)| (Judge::new(scale), by));
+    let mut series = Series::new(3);
+    let mut noise = series.autoregression(0.99, 2.0 * MIB);
+    let mut spoken = 0;
+    for look in 0..40_000 {
+        let at = 2.0 * f64::from(look);
+        let rss = BASE + 1e3 * at + noise(at);
+        let [usual, quick] = judges.each_mut().map(|(judge, by)| {
+            let finished = judge.add(&sample(at / *by, rss));
+            let verdicts = judge.verdicts(&room(ROOM)).filter(|_| finished);
+            verdicts.map(|verdict| (verdict.kind, (verdict.rate / *by).round())).collect::<Vec<_>>()
+        });
+        assert_eq!(usual, quick);
+        spoken += usual.len();
+    }
+    assert!(spoken > 0);
+}
+
+#[test]
+fn no_block_lacks_what_is_looked_at_seldom() {
+    // Looks in time, late ones, and a machine that has hardly time to look.
+    for late in [1.0, 1.4, 7.0, 29.0] {
+        let mut judge = Judge::new(usual());
+        let looks = (0..10_000).map(|look| Duration::from_secs_f64(2.0 * late * f64::from(look)));
+        let due: Vec<f64> = looks.filter(|at| judge.is_due(*at)).map(|at| at.as_secs_f64()).collect();
+        let blocks = (due[due.len() - 1] / 120.0) as usize;
+        let seen = |block: usize| due.iter().filter(|at| (**at / 120.0) as usize == block).count();
+        assert!((0..blocks).all(|block| (1..=2).contains(&seen(block))), "{late}");
+    }
 }
 
 #[test]
@@ -130,7 +173,7 @@ fn what_flattens_is_a_warm_up() {
 /// Three hours of work in eight, which takes 30 MiB and gives them back.
 #[test]
 fn only_what_is_new_is_growth() {
-    let mut judge = Judge::new(Scale::default());
+    let mut judge = Judge::new(usual());
     let mut alarms = vec![];
     for at in (0..48 * 3600).step_by(120).map(f64::from) {
         let above = 10.0
@@ -209,7 +252,7 @@ fn a_verdict_is_one_line() {
 fn a_clock_that_repeats_jumps_or_goes_back_accuses_nobody() {
     let rate = 10.0 * MIB / HOUR;
     let run = |times: &mut dyn Iterator<Item = f64>| {
-        let mut judge = Judge::new(Scale::default());
+        let mut judge = Judge::new(usual());
         let mut blocks = 0;
         for (i, at) in times.enumerate() {
             blocks += u32::from(judge.add(&sample(at, BASE + rate * i as f64 * 60.0)));
@@ -238,7 +281,7 @@ fn a_clock_that_repeats_jumps_or_goes_back_accuses_nobody() {
 fn the_lowest_of_a_block_stands_for_its_samples() {
     let mut series = Series::new(7);
     let mut noise = series.autoregression(0.99, 2.0 * MIB);
-    let (mut all, mut lowest) = (Judge::new(Scale::default()), Judge::new(Scale::default()));
+    let (mut all, mut lowest) = (Judge::new(usual()), Judge::new(usual()));
     let mut spoken = 0;
     for block in 0..360 {
         let times = (0..12).map(|i| f64::from(block) * 120.0 + f64::from(i) * 10.0);
@@ -308,7 +351,7 @@ type Memory = Box<dyn FnMut(f64) -> f64>;
 /// minutes, and it is asked for seventy times, at other times in each series.
 fn first_alarm(hours: f64, seed: u64, memory: &mut Memory) -> Option<(f64, Verdict)> {
     let look = if cfg!(debug_assertions) { (hours * 30.0 / 70.0).ceil() as u64 } else { 1 };
-    let mut judge = Judge::new(Scale::default());
+    let mut judge = Judge::new(usual());
     let mut at = 0.0;
     let mut block = seed;
     while at < hours * HOUR {
