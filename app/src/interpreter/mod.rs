@@ -33,6 +33,7 @@ pub fn run(action: Action) -> i32 {
     }
     if let Some(settings) = &action.memory {
         memory::remember(&action.executable, &action.arguments, settings.on_hard);
+        memory::watch_arenas();
     }
     if let Err(failure) = config::initialize_core(&action) {
         return failure.report();

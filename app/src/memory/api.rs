@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::{attach, dead, guard, look, relief, restart};
+use super::{attach, dead, guard, heap, look, restart};
 use crate::object::{Obj, Py, function, import};
 
 /// Hooks of the application, in the order of registration.
@@ -25,7 +25,7 @@ pub fn install() -> Py<()> {
     native.set_attr("expect_dead", &function!("expect_dead", dead::declare, &native)?)?;
     attach::install(&native)?;
     let callbacks = import("gc")?.attr("callbacks")?;
-    callbacks.append(&function!("after_collection", relief::after_collection, &native)?)
+    callbacks.append(&function!("at_collection", heap::at_collection, &native)?)
 }
 
 fn on_pressure(args: &[Obj]) -> Py {

@@ -13,7 +13,7 @@ use super::settings::{OnHard, Settings};
 use super::snapshot::Snapshot;
 use super::trend::{Headroom, Heap, Judge, Kind, Sample, Scale, Verdict};
 use super::walk::process::Blocked;
-use super::{dead, look, restart, signal, tasks};
+use super::{dead, heap, look, restart, signal, tasks};
 use crate::log::{self, Priority};
 
 /// So many looks in a row make a limit passed: a peak is none.
@@ -121,6 +121,8 @@ struct Guard {
     /// What was said of the trend last, and what was told of it.
     verdicts: Vec<Verdict>,
     told: Vec<Kind>,
+    /// What is told when garbage has been collected, for it may be that.
+    doubt: Option<Verdict>,
     told_hard: bool,
     folder: Option<Folder>,
     inquiry: Inquiry,
@@ -154,6 +156,7 @@ impl Guard {
             last_relief: None,
             verdicts: Vec::new(),
             told: Vec::new(),
+            doubt: None,
             told_hard: false,
             folder,
             inquiry,
@@ -190,8 +193,14 @@ impl Guard {
             self.relieved = Some(Instant::now());
             relief::request(SOFT);
         }
-        let heap = relief::heap();
-        self.heap = heap.or(self.heap);
+        if seldom {
+            heap::count();
+        }
+        let heap = heap::counted();
+        if let Some(heap) = heap.filter(|heap| heap.garbage.is_some()) {
+            self.heap = Some(heap);
+            self.after_collection(heap.garbage.unwrap_or(0));
+        }
         let sample = Sample { at, rss, uss: private, heap, fds, tasks, threads };
         if self.judge.add(&sample) {
             self.tell_verdicts();
@@ -266,20 +275,40 @@ impl Guard {
             threads: None,
         };
         self.verdicts = self.judge.verdicts(&headroom).collect();
-        // What is said again every two minutes is not read.
-        let verdicts = &self.verdicts;
+        let verdicts = self.verdicts.clone();
         self.told.retain(|kind| verdicts.iter().any(|verdict| verdict.kind == *kind));
         for verdict in verdicts {
-            if self.told.contains(&verdict.kind) {
+            // An answer that has not come until the next block does not come: the main thread is busy.
+            if verdict.unsure && self.doubt.take().is_none() && !self.told.contains(&verdict.kind) {
+                self.doubt = Some(verdict);
+                heap::collect();
                 continue;
             }
-            self.told.push(verdict.kind);
-            let alarm = verdict.kind.is_alarm();
-            let text = format!("memory: {verdict}");
-            log::line(if alarm { Priority::Warning } else { Priority::Notice }, &text);
-            if alarm {
-                self.inquiry.ask("verdict", text);
-            }
+            self.tell(&verdict);
+        }
+    }
+
+    /// What may have been garbage is told by now.
+    fn after_collection(&mut self, garbage: u64) {
+        let Some(doubt) = self.doubt.take() else { return };
+        let sure = doubt.collected(garbage);
+        for verdict in self.verdicts.iter_mut().filter(|verdict| **verdict == doubt) {
+            *verdict = sure;
+        }
+        self.tell(&sure);
+    }
+
+    /// What is said again every two minutes is not read.
+    fn tell(&mut self, verdict: &Verdict) {
+        if self.told.contains(&verdict.kind) {
+            return;
+        }
+        self.told.push(verdict.kind);
+        let alarm = verdict.kind.is_alarm();
+        let text = format!("memory: {verdict}");
+        log::line(if alarm { Priority::Warning } else { Priority::Notice }, &text);
+        if alarm {
+            self.inquiry.ask("verdict", text);
         }
     }
 

@@ -9,7 +9,8 @@ pub fn rss() -> Option<u64> {
     Some(pages * page_size())
 }
 
-/// Bytes that no other process shares, swapped ones included. Costs milliseconds.
+/// Bytes that nobody but this process's end would give back: no other process shares them, and they are
+/// no pages of files that the kernel can read again. Swapped ones are among them. Costs milliseconds.
 pub fn private() -> Option<u64> {
     private_of(&fs::read_to_string("/proc/self/smaps_rollup").ok()?)
 }
@@ -17,7 +18,7 @@ pub fn private() -> Option<u64> {
 fn private_of(rollup: &str) -> Option<u64> {
     let kib = |line: &str| {
         let (name, value) = line.split_once(':')?;
-        let counts = ["Private_Clean", "Private_Dirty", "Private_Hugetlb", "Swap"].contains(&name);
+        let counts = ["Private_Dirty", "Private_Hugetlb", "Swap"].contains(&name);
         counts.then(|| value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok())?
     };
     let found: Vec<u64> = rollup.lines().filter_map(kib).collect();
@@ -57,7 +58,7 @@ mod tests {
     fn private_memory_is_what_would_come_back() {
         let rollup = "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss:  900 kB\nShared_Clean: 4 kB\n\
             Private_Clean:  8 kB\nPrivate_Dirty:  16 kB\nSwap:   32 kB\nSwapPss: 30 kB\n";
-        assert_eq!(private_of(rollup), Some(56 << 10));
+        assert_eq!(private_of(rollup), Some(48 << 10));
         assert_eq!(private_of("nothing"), None);
     }
 }

@@ -20,6 +20,7 @@ pub mod census;
 mod dead;
 mod folder;
 mod guard;
+mod heap;
 pub mod holders;
 mod inquiry;
 mod job;
@@ -40,5 +41,6 @@ mod walk;
 
 pub use api::install;
 pub use guard::start;
+pub use heap::watch_arenas;
 pub use restart::remember;
 pub use settings::Settings;

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use pyo3_ffi as ffi;
 
-use super::trend::{Heap, Malloc};
 use super::{api, look};
-use crate::object::{Obj, Py, without_exception};
+use crate::object::{Obj, without_exception};
 
 /// As `pyrmware.SOFT`.
 pub const SOFT: i64 = 10;
@@ -19,7 +18,6 @@ pub const HARD: i64 = 20;
 /// The level that is asked for; 0: none.
 static WANTED: AtomicI64 = AtomicI64::new(0);
 static DONE: Mutex<Option<Relief>> = Mutex::new(None);
-static HEAP: Mutex<Option<Heap>> = Mutex::new(None);
 
 /// What was done and what it gave.
 #[derive(Clone, Debug)]
@@ -54,11 +52,6 @@ pub fn request(level: i64) {
 /// What was done since this was asked for the last time.
 pub fn done() -> Option<Relief> {
     DONE.try_lock().ok()?.take()
-}
-
-/// What the last full collection left, once.
-pub fn heap() -> Option<Heap> {
-    HEAP.try_lock().ok()?.take()
 }
 
 /// Nobody waits: in a process that was forked while the guard had the lock, it would be for ever.
@@ -122,39 +115,4 @@ fn trim() {
     unsafe {
         libc::malloc_trim(0);
     }
-}
-
-/// `gc.callbacks`: counts what a full collection has left.
-pub fn after_collection(args: &[Obj]) -> Py {
-    const OLDEST: i64 = 2;
-    let [phase, info, ..] = args else { return Ok(Obj::none()) };
-    if phase.plain() == Some("stop") {
-        let number = |name: &str| info.attr("get")?.call(&[&Obj::str(name)?])?.to_int();
-        if number("generation")? == OLDEST {
-            let blocks = crate::object::import("sys")?.attr("getallocatedblocks")?.call(&[])?;
-            let heap = Heap {
-                objects: 0,
-                blocks: blocks.to_int()? as u64,
-                garbage: Some(number("collected")?.max(0) as u64),
-                arenas: None,
-                malloc: malloc(),
-            };
-            put(&HEAP, heap);
-            super::dead::collected();
-            super::tasks::find();
-        }
-    }
-    Ok(Obj::none())
-}
-
-fn malloc() -> Option<Malloc> {
-    #[cfg(target_env = "gnu")]
-    {
-        // SAFETY: fills a structure of numbers.
-        let info = unsafe { libc::mallinfo2() };
-        let used = (info.uordblks + info.hblkhd) as u64;
-        Some(Malloc { used, free: info.fordblks as u64 })
-    }
-    #[cfg(not(target_env = "gnu"))]
-    None
 }

@@ -2,7 +2,7 @@
 //!
 //! Samples stream in; what is kept of them is the lowest of each of the last 60 blocks of two minutes and of
 //! the last 72 blocks of twenty: two hours in which a quick leak is seen, a day in which a slow one is.
-//! That is under 8 KiB, whatever happens, and nothing is allocated. No clock is read. The times are those of
+//! That is under 8 KiB, whatever happens, and nothing else is kept. No clock is read. The times are those of
 //! a look every two seconds; with another interval they are longer or shorter by as much, since a block is
 //! [so many looks](LOOKS): what is judged is as many numbers, whatever the time between them.
 //!
@@ -43,6 +43,7 @@ mod window;
 
 use std::time::Duration;
 
+use cause::Cause;
 use statistics::{FEWEST, Point};
 pub use verdict::{Kind, Verdict};
 use window::{Seen, Window};
@@ -56,7 +57,7 @@ pub struct Sample {
     pub rss: u64,
     /// Private bytes. They are judged instead of `rss` where they were seen in three blocks of four.
     pub uss: Option<u64>,
-    /// After a full collection, once for each.
+    /// What was counted, once for each time.
     pub heap: Option<Heap>,
     /// Open files.
     pub fds: Option<u32>,
@@ -66,19 +67,29 @@ pub struct Sample {
     pub threads: Option<u32>,
 }
 
-/// What a full collection left.
+/// What there is of objects and blocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heap {
     /// Objects that the collector tracks.
     pub objects: u64,
     /// `sys.getallocatedblocks()`.
     pub blocks: u64,
-    /// Blocks that this collection gave back.
+    /// Bytes that a collection gave back just before; none: there was no collection.
     pub garbage: Option<u64>,
     /// Bytes in the arenas of Python's own allocator.
     pub arenas: Option<u64>,
     /// What `mallinfo2` says, where the C library has it.
     pub malloc: Option<Malloc>,
+}
+
+/// A typical block with its share of the arena, measured on heaps of small objects: 50 to 75 bytes.
+const BLOCK: u64 = 64;
+
+impl Heap {
+    /// About how many bytes are in use.
+    pub fn in_use(&self) -> u64 {
+        self.blocks * BLOCK + self.malloc.map_or(0, |malloc| malloc.used)
+    }
 }
 
 /// The C library's heap.
@@ -242,8 +253,10 @@ impl Judge {
     fn memory(&self, headroom: f64) -> Option<Verdict> {
         let short = self.short_growth(memory_row(&self.short), headroom);
         let long = self.growth(&self.long, memory_row(&self.long), headroom);
-        let say = |growth: Growth, cause| {
-            growth.verdict(if growth.slowing { Kind::WarmUp } else { cause }, headroom)
+        let say = |growth: Growth, cause: Cause| {
+            let kind = if growth.slowing { Kind::WarmUp } else { cause.kind };
+            let unsure = cause.unsure && !growth.slowing;
+            Verdict { unsure, ..growth.verdict(kind, headroom) }
         };
         worse(
             short.map(|growth| say(growth, cause::of(&self.short, growth.slope, growth.blocks))),
@@ -362,7 +375,8 @@ impl Growth {
     fn verdict(&self, kind: Kind, headroom: f64) -> Verdict {
         let hourly = 3600.0 / self.block.as_secs_f64();
         let (rate, at_least) = (self.slope * hourly, self.at_least * hourly);
-        Verdict { kind, rate, at_least, headroom, window: self.block.mul_f64(self.blocks) }
+        let window = self.block.mul_f64(self.blocks);
+        Verdict { kind, rate, at_least, headroom, window, unsure: false }
     }
 }
 

@@ -105,7 +105,8 @@ fn no_block_lacks_what_is_looked_at_seldom() {
     for late in [1.0, 1.4, 7.0, 29.0] {
         let mut judge = Judge::new(usual());
         let looks = (0..10_000).map(|look| Duration::from_secs_f64(2.0 * late * f64::from(look)));
-        let due: Vec<f64> = looks.filter(|at| judge.is_due(*at)).map(|at| at.as_secs_f64()).collect();
+        let due: Vec<f64> =
+            looks.filter(|at| judge.is_due(*at)).map(|at| at.as_secs_f64()).collect();
         let blocks = (due[due.len() - 1] / 120.0) as usize;
         let seen = |block: usize| due.iter().filter(|at| (**at / 120.0) as usize == block).count();
         assert!((0..blocks).all(|block| (1..=2).contains(&seen(block))), "{late}");
@@ -139,7 +140,7 @@ fn the_verdict_names_the_cause() {
         (
             Kind::Cycles,
             with_heap(|h| Heap {
-                garbage: Some((1e3 + 1.6e5 * h) as u64),
+                garbage: Some((64e3 + 10.0 * MIB * h) as u64),
                 ..heap(1e5, 2e5, 1e7, 1e6)
             }),
         ),
@@ -155,11 +156,48 @@ fn the_verdict_names_the_cause() {
 fn too_few_collections_say_nothing_but_cycles() {
     let grown = |t: f64| BASE + 10.0 * MIB * t / HOUR;
     assert_eq!(kinds(&told(3.0, room(ROOM), |t| sample(t, grown(t)))), [Kind::Growth]);
-    for (garbage, kind) in [(300, Kind::Growth), (300_000, Kind::Cycles)] {
+    for (garbage, kind) in [(1 << 10, Kind::Growth), (20 << 20, Kind::Cycles)] {
         let heap = Heap { garbage: Some(garbage), ..heap(1e5, 2e5, 1e7, 1e6) };
         let once = |t: f64| Sample { heap: (t == 9000.0).then_some(heap), ..sample(t, grown(t)) };
         assert_eq!(kinds(&told(3.0, room(ROOM), once)), [kind]);
     }
+}
+
+/// Counted every minute, without any collection: what lives and what is garbage look alike.
+#[test]
+fn a_collection_tells_garbage_from_a_leak() {
+    let counted = |collections: &[f64]| {
+        let collections = collections.to_vec();
+        told(3.0, room(ROOM), move |t| {
+            let grown = 10.0 * MIB * t / HOUR;
+            let found = collections.contains(&t).then_some(grown as u64);
+            let heap = Heap { garbage: found, ..heap(1e5, 2e5 + grown / 64.0, 1e7, 1e6) };
+            Sample { heap: Some(heap), ..sample(t, BASE + grown) }
+        })
+    };
+    let [leak] = counted(&[])[..] else { panic!() };
+    assert_eq!((leak.kind, leak.unsure), (Kind::Leak, true));
+    // It has grown by 20 MiB in the window.
+    let after = |mebibytes: u64| leak.collected(mebibytes << 20);
+    assert_eq!((after(1).kind, after(1).unsure), (Kind::Leak, false));
+    assert_eq!((after(15).kind, after(15).unsure), (Kind::Cycles, false));
+    // One that was there anyway is as good, if it is no half-hour ago.
+    assert_eq!(kinds(&counted(&[9600.0])), [Kind::Cycles]);
+    assert!(counted(&[7200.0])[0].unsure);
+}
+
+/// Between collections everything grows, and what they leave does not.
+#[test]
+fn what_is_counted_between_collections_is_not_held_against_what_lives() {
+    let grown = |t: f64| 10.0 * MIB * t / HOUR;
+    let verdicts = told(3.0, room(ROOM), |t| {
+        let collected = (t as u64).is_multiple_of(600);
+        let garbage = if collected { 0.0 } else { grown(t) };
+        let found = collected.then_some(grown(t) as u64);
+        let heap = Heap { garbage: found, ..heap(1e5, 2e5 + garbage / 64.0, 1e7, 1e6) };
+        Sample { heap: Some(heap), ..sample(t, BASE + grown(t)) }
+    });
+    assert_eq!(kinds(&verdicts), [Kind::Cycles]);
 }
 
 #[test]
@@ -223,7 +261,8 @@ fn counts_are_held_against_their_limit_or_good_sense() {
 #[test]
 fn a_verdict_is_one_line() {
     let verdict = |kind, rate, at_least, headroom| {
-        Verdict { kind, rate, at_least, headroom, window: Duration::from_secs(7200) }.to_string()
+        Verdict { kind, rate, at_least, headroom, window: Duration::from_secs(7200), unsure: false }
+            .to_string()
     };
     assert_eq!(
         verdict(Kind::Leak, 3.5 * MIB, 2.99 * MIB, 42.0 * MIB),

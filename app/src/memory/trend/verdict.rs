@@ -14,7 +14,7 @@ pub enum Kind {
     Fragmentation,
     /// Memory, but neither Python's live heap nor what the allocators hold free: native code.
     NativeGrowth,
-    /// Memory; too few full collections have been seen to say of what.
+    /// Memory; nothing was counted that could say of what.
     Growth,
     /// Memory that grew and slows down.
     WarmUp,
@@ -72,9 +72,18 @@ pub struct Verdict {
     pub headroom: f64,
     /// How much of the past says so.
     pub window: Duration,
+    /// It may be garbage: nothing was collected in all the time.
+    pub unsure: bool,
 }
 
 impl Verdict {
+    /// The same after a collection, which has given so many bytes back.
+    pub fn collected(self, garbage: u64) -> Verdict {
+        let grown = self.rate * self.window.as_secs_f64() / 3600.0;
+        let kind = if garbage as f64 >= grown / 2.0 { Kind::Cycles } else { self.kind };
+        Verdict { kind, unsure: false, ..self }
+    }
+
     /// When the limit is reached at this rate.
     pub fn time_to_limit(&self) -> Duration {
         hours(self.headroom / self.rate)
@@ -115,7 +124,7 @@ impl fmt::Display for Verdict {
         write!(f, " (at most {:.0})", (most / size).ceil())?;
         match self.kind {
             Kind::Cycles => f.write_str("; collecting gives it back"),
-            Kind::Growth => f.write_str("; too few full collections to say of what"),
+            Kind::Growth => f.write_str("; Python could not be asked of what"),
             _ => Ok(()),
         }
     }

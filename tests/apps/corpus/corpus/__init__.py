@@ -1,0 +1,1 @@
+"""Programs that leak, and programs that only look as if they did."""
