@@ -36,6 +36,7 @@ macro_rules! applications {
 
 applications! {
     aiohttp: "aiohttp", with_all,
+    corpus: "corpus", always,
     db: "db", always,
     fastapi: "fastapi", always,
     hello: "hello", always,

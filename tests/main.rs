@@ -4,6 +4,7 @@
 
 mod apps;
 mod cli;
+mod corpus;
 mod damage;
 mod devices;
 mod diagnosis;

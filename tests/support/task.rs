@@ -24,10 +24,11 @@ pub struct Task {
     stdin: Vec<u8>,
     limit: Duration,
     on_stdout: Option<OnLine>,
+    on_stderr: Option<OnLine>,
     what: String,
 }
 
-/// A running process and what it started, for [`Task::on_stdout`].
+/// A running process and what it started, for [`Task::on_stdout`] and [`Task::on_stderr`].
 pub struct Process {
     pid: i32,
 }
@@ -70,6 +71,7 @@ impl Task {
             stdin: Vec::new(),
             limit: LIMIT,
             on_stdout: None,
+            on_stderr: None,
             what: Path::new(&program).file_name().unwrap_or_default().display().to_string(),
         }
     }
@@ -131,6 +133,12 @@ impl Task {
         self
     }
 
+    /// The same of stderr.
+    pub fn on_stderr(mut self, call: impl FnMut(&str, &Process) + Send + 'static) -> Task {
+        self.on_stderr = Some(Box::new(call));
+        self
+    }
+
     /// The command, for what only it can do.
     pub fn command(&mut self) -> &mut Command {
         &mut self.command
@@ -155,7 +163,7 @@ impl Task {
         let pid = child.id().cast_signed();
         let feed = feed(&mut child, self.stdin);
         let stdout = read(child.stdout.take().expect("piped"), pid, self.on_stdout);
-        let stderr = read(child.stderr.take().expect("piped"), pid, None);
+        let stderr = read(child.stderr.take().expect("piped"), pid, self.on_stderr);
         let (over, wait) = channel::<()>();
         let limit = self.limit;
         let watch = thread::spawn(move || {

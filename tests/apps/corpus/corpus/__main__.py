@@ -1,26 +1,42 @@
-"""`corpus NAME`: run a program until it is ended. `corpus --list`: which there are."""
+"""`corpus NAME [SECONDS]`: run a program, for so long or until it is ended. `corpus --list`: which
+there are.
+"""
 
+import os
+import signal
 import sys
+import tempfile
 
 from . import counted, held, steady, unseen
 
 
+def prompt_filters():
+    """Filters of prompt_toolkit remember what they were combined with, and so whole sessions."""
+    from . import prompts
+
+    prompts.run()
+
+
 def programs():
-    modules = [held, counted, unseen, steady]
-    return {program.__name__: program for module in modules for program in module.PROGRAMS}
+    every = [*held.PROGRAMS, *counted.PROGRAMS, *unseen.PROGRAMS, prompt_filters, *steady.PROGRAMS]
+    return {program.__name__: program for program in every}
 
 
-def main(name):
+def end(*_):
+    """Without waiting for threads that wait for ever."""
+    os._exit(0)
+
+
+def main(name, seconds=0):
     if name == "--list":
         for name, program in programs().items():
-            print(f"{name}: {program.__doc__.split('.')[0]}")
-    elif name == "prompt_filters":
-        from .prompts import prompt_filters
-
-        prompt_filters()
-    else:
-        programs()[name]()
+            print(f"{name}: {program.__doc__}")
+        return
+    tempfile.tempdir = os.getcwd()
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(int(seconds))
+    programs()[name]()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

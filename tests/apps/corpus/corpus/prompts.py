@@ -1,4 +1,6 @@
-"""Sessions of prompt_toolkit whose filters are remembered by a module's filter."""
+"""`has_selection & Condition(self.method)`: the module's filter remembers the combination, and with
+it the method's object: a whole session for each client.
+"""
 
 import asyncio
 
@@ -34,10 +36,5 @@ async def serve_all():
             await serve()
 
 
-def prompt_filters():
-    """`has_selection & Condition(self.method)`: the module's filter remembers the combination, and
-    with it the method's object: a whole session for each client."""
+def run():
     asyncio.run(serve_all())
-
-
-PROGRAMS = [prompt_filters]
