@@ -23,6 +23,8 @@ const FIRST: u64 = 5;
 /// Private memory is looked at, which costs milliseconds, from this part of the lowest limit on, and when
 /// the judge wants it.
 const NEAR: (u64, u64) = (9, 10);
+/// What was told is told again when for so many looks there was no reason to.
+const FORGOTTEN: u64 = 1000;
 /// Giving memory back stops the application: not more often than this,
 const PAUSE: Duration = Duration::from_secs(30);
 /// and when it gave less than this part of the limit, twice as seldom each time.
@@ -118,9 +120,9 @@ struct Guard {
     relieved: Option<Instant>,
     pause: Duration,
     last_relief: Option<Relief>,
-    /// What was said of the trend last, and what was told of it.
+    /// What was said of the trend last; and what was told of it, with the look at which it last was true.
     verdicts: Vec<Verdict>,
-    told: Vec<Kind>,
+    told: Vec<(Kind, u64)>,
     /// What is told when garbage has been collected, for it may be that.
     doubt: Option<Verdict>,
     told_hard: bool,
@@ -275,11 +277,16 @@ impl Guard {
             threads: None,
         };
         self.verdicts = self.judge.verdicts(&headroom).collect();
-        let verdicts = self.verdicts.clone();
-        self.told.retain(|kind| verdicts.iter().any(|verdict| verdict.kind == *kind));
+        let (verdicts, now) = (self.verdicts.clone(), self.looks);
+        self.told.retain_mut(|(kind, last)| {
+            if verdicts.iter().any(|verdict| verdict.kind == *kind) {
+                *last = now;
+            }
+            now - *last < FORGOTTEN
+        });
         for verdict in verdicts {
             // An answer that has not come until the next block does not come: the main thread is busy.
-            if verdict.unsure && self.doubt.take().is_none() && !self.told.contains(&verdict.kind) {
+            if verdict.unsure && self.doubt.take().is_none() && !self.is_told(verdict.kind) {
                 self.doubt = Some(verdict);
                 heap::collect();
                 continue;
@@ -298,12 +305,16 @@ impl Guard {
         self.tell(&sure);
     }
 
+    fn is_told(&self, kind: Kind) -> bool {
+        self.told.iter().any(|(told, _)| *told == kind)
+    }
+
     /// What is said again every two minutes is not read.
     fn tell(&mut self, verdict: &Verdict) {
-        if self.told.contains(&verdict.kind) {
+        if self.is_told(verdict.kind) {
             return;
         }
-        self.told.push(verdict.kind);
+        self.told.push((verdict.kind, self.looks));
         let alarm = verdict.kind.is_alarm();
         let text = format!("memory: {verdict}");
         log::line(if alarm { Priority::Warning } else { Priority::Notice }, &text);
