@@ -55,7 +55,7 @@ fn heap(objects: f64, blocks: f64, used: f64, free: f64) -> Heap {
 
 #[test]
 fn what_is_remembered_goes_from_the_oldest_block_to_the_youngest() {
-    let mut judge = Judge::new(Scale::default());
+    let mut judge = Judge::new(usual());
     for minute in 0..=360 {
         let mut sample = sample(f64::from(minute) * 60.0, BASE + f64::from(minute) * MIB);
         sample.tasks = Some(7);
