@@ -7,6 +7,8 @@
 //! a whole short window and two thirds of another.
 
 use std::fs;
+use std::io::Read;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use serde_json::Value;
 
 use crate::devices::{dist, workspace};
 use crate::support::task::{Ended, Process};
-use crate::support::{self, Alone};
+use crate::support::{self, Alone, SAMPLE};
 
 /// Each process has a folder of its own for its reports, below the one that it is started in.
 const MEMORY: &str = "[package.metadata.pyrmware.memory]\n\
@@ -62,6 +64,60 @@ fn every_leak_is_told_and_nothing_else_is() {
     assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
 }
 
+/// The server of `prompt_toolkit.contrib.telnet` waits for the type of the client's terminal. From one that has
+/// left before it said so it waits for ever: with a connection, a task and a file for each.
+#[test]
+fn clients_that_leave_without_a_word_are_a_leak_of_files_and_tasks() {
+    let alone =
+        dist(&workspace("port-scan", "", MEMORY), &support::project(SAMPLE), "host").alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let reports = folder.path().join("reports");
+    let (place, kinds) = (reports.clone(), ["fd leak", "task leak"]);
+    let scan = move |line: &str, process: &Process| {
+        let Some((_, port)) = line.split_once("listening on 127.0.0.1 port ") else { return };
+        let port = port.parse().expect("a number");
+        // Until the process has been ended, for it took too long, at the latest.
+        while report(&place, &kinds).is_none() && leave_without_a_word(port).is_ok() {
+            std::thread::sleep(Duration::from_millis(40));
+        }
+        process.kill_all();
+    };
+    let task = alone.task().cwd(folder.path()).limit(LIMIT).args(["--port", "0"]);
+    let ended = task.on_stderr(scan).run();
+    let report = report(&reports, &kinds).unwrap_or_else(|| panic!("{ended}"));
+    for kind in kinds {
+        assert!(ended.err().contains(&format!("memory: {kind}: ")), "{ended}");
+    }
+    let holders = report["snapshot"]["holders"].as_array().expect("a list");
+    let held = |kind: &str, signature: &str| {
+        holders.iter().any(|group| {
+            group["type"] == kind
+                && group["signature"] == signature
+                && group["count"].as_u64() > Some(50)
+        })
+    };
+    let task = "task TelnetServer._accept.<locals>.run()";
+    assert!(held("_asyncio.Task", task), "{holders:#?}");
+    let connection = format!("{task}.connection<TelnetConnection>.conn");
+    assert!(held("socket.socket", &connection), "{holders:#?}");
+}
+
+/// Connects, hears out what the server has to say, and leaves.
+fn leave_without_a_word(port: u16) -> std::io::Result<()> {
+    /// The last of it: what is your terminal's type?
+    const ASKS_TYPE: &[u8] = b"\xff\xfa\x18\x01\xff\xf0";
+    let mut client = TcpStream::connect(("127.0.0.1", port))?;
+    client.set_read_timeout(Some(LIMIT))?;
+    let (mut said, mut some) = (Vec::new(), [0; 256]);
+    while !said.ends_with(ASKS_TYPE) {
+        match client.read(&mut some)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => said.extend(&some[..read]),
+        }
+    }
+    Ok(())
+}
+
 /// The table has all programs, and enough of both sorts.
 fn is_whole(programs: &[Program], alone: &Alone) {
     let listed = alone.task().arg("--list").run().success().out();
@@ -89,7 +145,7 @@ impl Program {
                 let until_told = move |line: &str, process: &Process| {
                     if line.contains(&told) {
                         // Of what is no alarm there is no report.
-                        while verdict != "garbage cycles" && report(&place, &verdict).is_none() {
+                        while verdict != "garbage cycles" && report(&place, &[&verdict]).is_none() {
                             std::thread::sleep(Duration::from_millis(20));
                         }
                         process.kill_all();
@@ -116,7 +172,7 @@ impl Program {
             return Err(format!("{}: not {verdict} alone: {ended}", self.name));
         }
         let Some(holder) = &self.holder else { return Ok(()) };
-        let report = report(reports, verdict).ok_or(format!("{}: no report", self.name))?;
+        let report = report(reports, &[verdict]).ok_or(format!("{}: no report", self.name))?;
         let snapshot = &report["snapshot"];
         let named = |list: &str, key: &str| {
             let items = snapshot[list].as_array();
@@ -139,14 +195,15 @@ fn alarms(ended: &Ended) -> Vec<String> {
     text.lines().filter(is_alarm).map(str::to_owned).collect()
 }
 
-/// The report of a verdict, once it is there.
-fn report(folder: &Path, verdict: &str) -> Option<Value> {
+/// The report that has all these verdicts, once it is there.
+fn report(folder: &Path, kinds: &[&str]) -> Option<Value> {
     let files = fs::read_dir(folder).ok()?.map(|entry| entry.expect("it is listed").path());
     let of_verdicts = |path: &PathBuf| path.to_string_lossy().ends_with("-verdict.json");
     let parse = |path: PathBuf| -> Value {
         serde_json::from_slice(&fs::read(path).expect("it is read")).expect("it is JSON")
     };
     files.filter(of_verdicts).map(parse).find(|report| {
-        report["text"].as_str().is_some_and(|text| text.contains(&format!("memory: {verdict}: ")))
+        let verdicts = report["verdicts"].as_array().expect("a list");
+        kinds.iter().all(|kind| verdicts.iter().any(|verdict| verdict["kind"] == *kind))
     })
 }
