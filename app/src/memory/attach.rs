@@ -32,14 +32,6 @@ fn close(_: &[Obj]) -> Py {
     Ok(Obj::none())
 }
 
-/// Does something that needs no lock, but an interpreter. None: Python is ending, or the gate is not free.
-pub fn beside<T>(work: impl FnOnce() -> T) -> Option<T> {
-    let gate = GATE.try_lock().ok().filter(|gate| !**gate)?;
-    let result = work();
-    drop(gate);
-    Some(result)
-}
-
 /// Does something with the lock; waits for whoever has it. None: Python is ending.
 pub fn attached<T>(work: impl FnOnce() -> T) -> Option<T> {
     let gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,7 +16,7 @@ use pyo3_ffi as ffi;
 
 use super::json::Object;
 use super::snapshot::Snapshot;
-use super::{attach, guard, walk};
+use super::{attach, guard, heap, walk};
 use crate::object::{Obj, Py, without_exception};
 use way::{Path, Way};
 
@@ -171,11 +171,7 @@ extern "C" fn check(_: *mut c_void) -> c_int {
         waits
     };
     if waits {
-        without_exception(|| {
-            // SAFETY: in the main thread, with the lock.
-            unsafe { ffi::PyGC_Collect() };
-            Ok(())
-        });
+        without_exception(heap::collect_here);
         collected();
         if let Some(state) = &mut *state() {
             let now = Instant::now();

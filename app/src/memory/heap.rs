@@ -48,7 +48,7 @@ fn ask(what: u8) {
         // SAFETY: may be called from any thread, also without the interpreter's lock, while there is an
         // interpreter.
         let add = || unsafe { ffi::Py_AddPendingCall(Some(answer), std::ptr::null_mut()) };
-        if attach::beside(add) != Some(0) {
+        if attach::while_open(add) != Some(0) {
             ASKED.store(false, Ordering::Release);
         }
     }
@@ -58,14 +58,19 @@ extern "C" fn answer(_: *mut c_void) -> c_int {
     ASKED.store(false, Ordering::Release);
     let what = WANTED.swap(NOTHING, Ordering::AcqRel);
     without_exception(|| match what {
-        // Not `PyGC_Collect`, which does nothing where the collector is switched off.
-        COLLECT => import("gc")?.attr("collect")?.call(&[]).map(drop),
+        COLLECT => collect_here(),
         _ => {
             tasks::find();
             look().map(put)
         }
     });
     0
+}
+
+/// Collects in this thread, which has the interpreter's lock. `PyGC_Collect` does nothing where the
+/// application has switched the collector off; this does.
+pub fn collect_here() -> Py<()> {
+    import("gc")?.attr("collect")?.call(&[]).map(drop)
 }
 
 /// `gc.callbacks`: counts what a full collection gives back, and what it leaves.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pyo3_ffi as ffi;
 
-use super::{api, look};
+use super::{api, heap, look};
 use crate::object::{Obj, without_exception};
 
 /// As `pyrmware.SOFT`.
@@ -79,8 +79,9 @@ fn give_back(level: i64) {
         given.push((name, before - now));
         before = now;
     };
-    // SAFETY: in the main thread, with the lock.
-    unsafe { ffi::PyGC_Collect() };
+    if let Err(raised) = heap::collect_here() {
+        raised.forget();
+    }
     count("collect".to_owned());
     for hook in api::hooks() {
         let result = Obj::int(level).and_then(|level| hook.call(&[&level]));
