@@ -77,14 +77,14 @@ fn clients_that_leave_without_a_word_are_a_leak_of_files_and_tasks() {
         let Some((_, port)) = line.split_once("listening on 127.0.0.1 port ") else { return };
         let port = port.parse().expect("a number");
         // Until the process has been ended, for it took too long, at the latest.
-        while report(&place, &kinds).is_none() && leave_without_a_word(port).is_ok() {
+        while report(&place, "verdict", &kinds).is_none() && leave_without_a_word(port).is_ok() {
             std::thread::sleep(Duration::from_millis(40));
         }
         process.kill_all();
     };
     let task = alone.task().cwd(folder.path()).limit(LIMIT).args(["--port", "0"]);
     let ended = task.on_stderr(scan).run();
-    let report = report(&reports, &kinds).unwrap_or_else(|| panic!("{ended}"));
+    let report = report(&reports, "verdict", &kinds).unwrap_or_else(|| panic!("{ended}"));
     for kind in kinds {
         assert!(ended.err().contains(&format!("memory: {kind}: ")), "{ended}");
     }
@@ -145,7 +145,9 @@ impl Program {
                 let until_told = move |line: &str, process: &Process| {
                     if line.contains(&told) {
                         // Of what is no alarm there is no report.
-                        while verdict != "garbage cycles" && report(&place, &[&verdict]).is_none() {
+                        while verdict != "garbage cycles"
+                            && report(&place, "verdict", &[&verdict]).is_none()
+                        {
                             std::thread::sleep(Duration::from_millis(20));
                         }
                         process.kill_all();
@@ -158,9 +160,14 @@ impl Program {
 
     fn is_quiet(&self, ended: &Ended, reports: &Path) -> Result<(), String> {
         let alarms = alarms(ended);
-        match (ended.code, alarms.as_slice(), reports.exists()) {
-            (0, [], false) => Ok(()),
-            _ => Err(format!("{}: {alarms:?}: {ended}", self.name)),
+        if ended.code != 0 || !alarms.is_empty() || report(reports, "verdict", &[]).is_some() {
+            return Err(format!("{}: {alarms:?}: {ended}", self.name));
+        }
+        // It was looked at for as many blocks as a window must have.
+        let last = report(reports, "signal", &[]).ok_or(format!("{}: no report", self.name))?;
+        match last["timeline"].as_array().map_or(0, Vec::len) {
+            45.. => Ok(()),
+            few => Err(format!("{}: seen in {few} blocks: {ended}", self.name)),
         }
     }
 
@@ -172,7 +179,8 @@ impl Program {
             return Err(format!("{}: not {verdict} alone: {ended}", self.name));
         }
         let Some(holder) = &self.holder else { return Ok(()) };
-        let report = report(reports, &[verdict]).ok_or(format!("{}: no report", self.name))?;
+        let report =
+            report(reports, "verdict", &[verdict]).ok_or(format!("{}: no report", self.name))?;
         let snapshot = &report["snapshot"];
         let named = |list: &str, key: &str| {
             let items = snapshot[list].as_array();
@@ -195,14 +203,14 @@ fn alarms(ended: &Ended) -> Vec<String> {
     text.lines().filter(is_alarm).map(str::to_owned).collect()
 }
 
-/// The report that has all these verdicts, once it is there.
-fn report(folder: &Path, kinds: &[&str]) -> Option<Value> {
+/// The report that has this reason and all these verdicts, once it is there.
+fn report(folder: &Path, reason: &str, kinds: &[&str]) -> Option<Value> {
     let files = fs::read_dir(folder).ok()?.map(|entry| entry.expect("it is listed").path());
-    let of_verdicts = |path: &PathBuf| path.to_string_lossy().ends_with("-verdict.json");
+    let of_reason = |path: &PathBuf| path.to_string_lossy().ends_with(&format!("-{reason}.json"));
     let parse = |path: PathBuf| -> Value {
         serde_json::from_slice(&fs::read(path).expect("it is read")).expect("it is JSON")
     };
-    files.filter(of_verdicts).map(parse).find(|report| {
+    files.filter(of_reason).map(parse).find(|report| {
         let verdicts = report["verdicts"].as_array().expect("a list");
         kinds.iter().all(|kind| verdicts.iter().any(|verdict| verdict["kind"] == *kind))
     })

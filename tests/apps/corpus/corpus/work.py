@@ -4,7 +4,7 @@ import asyncio
 import time
 
 STEPS = 25
-"""Steps in a second: what a program does in one is small, and so is what it takes of a processor."""
+"""Steps in a second: what a program does in one is small, and so is its processor time."""
 
 PER_STEP = 10
 """Sessions in a step: with their lines about a megabyte in a second."""
@@ -25,8 +25,8 @@ class Session:
 
 
 def steps():
-    """Counts the steps as they are due. A step that comes late is made up for, so that a busy machine
-    changes how evenly a program works and not how fast."""
+    """Counts the steps as they are due. A step that comes late is made up for, so that a busy
+    machine changes how evenly a program works and not how fast."""
     began, number = time.monotonic(), 0
     while True:
         wait = began + number / STEPS - time.monotonic()
