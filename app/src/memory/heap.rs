@@ -103,7 +103,8 @@ fn look() -> Py<Heap> {
     })
 }
 
-/// Nobody waits: in a process that was forked while the guard had the lock, it would be for ever. What a collection has told is not lost to a mere count.
+/// Nobody waits: in a process that was forked while the guard had the lock, it would be for ever. What a
+/// collection has told is not lost to a mere count.
 fn put(heap: Heap) {
     if let Ok(mut place) = HEAP.try_lock()
         && (heap.garbage.is_some() || place.is_none())

@@ -2,7 +2,8 @@
 //! and starts again when it does.
 //!
 //! A thread without the interpreter's lock looks at the process every two seconds ([`guard`]), against
-//! limits of the device or its control group ([`limits`]), and judges where it is going ([`trend`]). At the
+//! limits of the device or its control group ([`limits`]), has the heap counted now and then ([`heap`]), and
+//! judges where it is going ([`trend`]). At the
 //! soft limit the main thread gives memory back ([`relief`]); at the hard one the process ends and is
 //! started again ([`restart`]). What happened is told in one line and kept in a file ([`report`],
 //! [`folder`]).

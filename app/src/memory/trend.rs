@@ -126,7 +126,8 @@ pub struct Scale {
 impl Scale {
     /// For looks so far apart.
     pub fn of(interval: Duration, horizon: Duration) -> Self {
-        Self { horizon, short: interval * LOOKS, long: interval * LOOKS * SHORT_IN_LONG }
+        let short = interval.saturating_mul(LOOKS);
+        Self { horizon, short, long: short.saturating_mul(SHORT_IN_LONG) }
     }
 }
 

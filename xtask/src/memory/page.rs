@@ -114,7 +114,7 @@ fn tiles(last: &Report) -> String {
         (Some(duration(last.uptime)), "since the start"),
         (counted(heap.objects), "objects"),
         (counted(heap.blocks), "blocks"),
-        (counted(heap.garbage), "garbage, uncollectable"),
+        (size(heap.garbage), "garbage, last collected"),
         (size(heap.malloc_used), "C allocator, used"),
         (size(heap.malloc_free), "C allocator, free"),
         (counted(last.sizes.fds), "open files"),

@@ -105,6 +105,7 @@ pub struct Ceiling {
 pub struct Heap {
     pub objects: Option<u64>,
     pub blocks: Option<u64>,
+    /// Bytes that it gave back.
     pub garbage: Option<u64>,
     pub malloc_used: Option<u64>,
     pub malloc_free: Option<u64>,
