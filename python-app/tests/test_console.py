@@ -223,6 +223,18 @@ class Sessions(unittest.IsolatedAsyncioTestCase):
         await self.until(lambda: gc.collect() >= 0 and not any(ref() for ref in dead))
         await self.ask(stays, "sessions\r", "3")
 
+    async def test_a_session_is_kept_where_that_is_asked_for(self):
+        leaking = await self.stack.enter_async_context(Console(HOST, 0, leak=True))
+        client = await self.stack.enter_async_context(Client(HOST, leaking.port))
+        await client.read_until(PROMPT)
+        other = await self.connect()
+        kept, gone = (weakref.ref(console.sessions[1]) for console in (leaking, self.console))
+        for one in client, other:
+            one.send("exit\r")
+            await one.read_to_end()
+        await self.until(lambda: gc.collect() >= 0 and not gone())
+        self.assertIsNotNone(kept())
+
     async def test_a_client_that_hangs_up(self):
         client = await self.connect()
         client._writer.close()

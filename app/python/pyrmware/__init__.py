@@ -122,10 +122,10 @@ def on_pressure(hook: "Hook", /) -> "Hook":
 def expect_dead(obj: object, why: str) -> None:
     """Say that nothing should hold `obj` any more: "its client has left".
 
-    The launcher keeps a weak reference, and when the time that the configuration gives under
-    `dead-after` and a full collection are over, it tells in one line what still holds an object that
-    is alive, with `why`. The caller's own reference may last until then. What is held in one way is
-    told once, and again when there is twice as much of it.
+    The launcher keeps a weak reference. When the time that the configuration gives under
+    `dead-after` is over, and a full collection, it tells in one line what still holds an object
+    that is alive, with `why`. The caller's own reference may last until then. What is held in one
+    way is told once, and again when there is twice as much of it.
 
     Raises TypeError where `obj` cannot be weakly referenced (an int, a str, a tuple, an instance of
     a class whose `__slots__` lack "__weakref__") or `why` is not a string.
