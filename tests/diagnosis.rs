@@ -308,6 +308,8 @@ fn a_signal_asks_for_a_report() {
     assert!(ended.err().contains(asked[0]["text"].as_str().expect("a text")), "{ended}");
     assert!(ended.err().contains(" objects: "), "{ended}");
     assert!(asked[0]["rss"].as_u64() > Some(1 << 20) && asked[0]["format"] == 1, "{asked:?}");
+    // It is not compared with itself.
+    assert_ne!(asked[0]["snapshot"]["since_seconds"], 0.0, "{asked:?}");
     assert_eq!((&asked[0]["app"], &asked[0]["tasks"]), (&"watched".into(), &0.into()));
 
     let (ended, _) = WATCHED_LAUNCHER.run("handled");

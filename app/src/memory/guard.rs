@@ -364,7 +364,8 @@ impl Guard {
                         format!("{} {kind} with {}", count.count, mib(count.bytes as i64))
                     })
                     .collect();
-                format!("memory: {used}, {} objects: {}", snapshot.objects, types.join(", "))
+                let all: u64 = snapshot.census.types.values().map(|count| count.count).sum();
+                format!("memory: {used}, {all} objects: {}", types.join(", "))
             }
             Err(why) => format!("memory: {used}; {why}"),
         };

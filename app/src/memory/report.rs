@@ -115,7 +115,11 @@ impl Facts<'_> {
             .list("dead", dead::json(items))
             .list("tracked", self.tracked.iter().take(items).map(Tracked::json));
         let object = match snapshot {
-            Some(Ok(snapshot)) => object.raw("snapshot", &snapshot.json(self.before, items).end()),
+            Some(Ok(snapshot)) => {
+                // The first one is what later ones are compared with.
+                let before = self.before.filter(|before| before.taken < snapshot.taken);
+                object.raw("snapshot", &snapshot.json(before, items).end())
+            }
             Some(Err(why)) => object.raw("snapshot", "null").text("no_snapshot", why),
             None => object.raw("snapshot", "null"),
         };
