@@ -1,13 +1,13 @@
 //! What the device side chooses: a shared libpython, extension modules beside the launcher, a locked launcher.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::support::task::Task;
-use crate::support::{self, Image, SAMPLE};
+use crate::support::{self, SAMPLE};
 
+<<<<<<< HEAD
 /// A clone of the workspace whose launcher has this configuration. It keeps its place, and all such
 /// clones share a target folder, so that the launcher's dependencies are compiled once.
 pub fn workspace(name: &str, ours: &str, device: &str) -> PathBuf {
@@ -33,6 +33,9 @@ pub fn dist(workspace: &Path, project: &Path, device: &str) -> Image {
         .env("CARGO_TARGET_DIR", support::scratch().join("workspaces/target"));
     Image::of(&task.run().success())
 }
+=======
+pub use crate::support::workspace::{dist, workspace};
+>>>>>>> eb5c30c (Run launchers in virtual machines with little memory, under BusyBox's init and under systemd, and cut their power)
 
 #[test]
 fn libraries_beside_the_launcher_are_found_there() {

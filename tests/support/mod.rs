@@ -4,6 +4,7 @@ pub mod golden;
 pub mod shape;
 pub mod task;
 pub mod terminal;
+pub mod workspace;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -107,8 +107,13 @@ fn examine(flags: &Flags, verbose: bool) -> Vec<Finding> {
         Err(error) => findings.push(Finding::failed("application", error)),
     }
     findings.extend([
-        checks::optional("strace", "the end-to-end tests watch launchers with it"),
-        checks::optional("valgrind", "`bench startup` counts instructions with it"),
+        checks::optional("strace", "strace", "the end-to-end tests watch launchers with it"),
+        checks::optional("valgrind", "valgrind", "`bench startup` counts instructions with it"),
+        checks::optional(
+            "qemu-system-x86_64",
+            "qemu-system-x86",
+            "`test --device-image` has launchers run in it",
+        ),
     ]);
     findings
 }

@@ -16,22 +16,26 @@ use crate::config;
 use crate::paths::Paths;
 use crate::ui::{self, Ui};
 
-/// Run every check: format, lints, licences, unit tests, end-to-end tests
+/// Run every check: format, lints, licences, unit tests, end-to-end tests, a device in a virtual machine
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask test                         everything, as .ci/run does
-  cargo xtask test --quick                 all but the end-to-end tests
+  cargo xtask test --quick                 what takes minutes, not longer
   cargo xtask test --only ruff             one step
   cargo xtask test --only e2e -- damage    end-to-end tests whose names contain `damage`
+  cargo xtask test --device-image          launchers in virtual machines
   BLESS=1 cargo xtask test --only e2e      write the golden files anew")]
 pub struct Args {
     /// Only this step; may be repeated
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
-    /// All but the end-to-end tests
+    /// All but the end-to-end tests and virtual machines
     #[arg(long, conflicts_with = "only")]
     quick: bool,
+    /// Only launchers in virtual machines: the step `device-image`
+    #[arg(long, conflicts_with_all = ["only", "quick"])]
+    device_image: bool,
     /// Passed on to `cargo test`, after `--`
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<OsString>,
@@ -54,10 +58,20 @@ enum Step {
     Unit,
     /// Launchers are built and run
     E2e,
+    /// Launchers run on a device: virtual machines with little memory
+    DeviceImage,
 }
 
-const STEPS: [Step; 7] =
-    [Step::Fmt, Step::Licences, Step::Ruff, Step::Clippy, Step::Python, Step::Unit, Step::E2e];
+const STEPS: [Step; 8] = [
+    Step::Fmt,
+    Step::Licences,
+    Step::Ruff,
+    Step::Clippy,
+    Step::Python,
+    Step::Unit,
+    Step::E2e,
+    Step::DeviceImage,
+];
 
 impl Args {
     /// Runs the steps; the first that fails ends it.
@@ -66,9 +80,11 @@ impl Args {
     /// What the step says.
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let context = Check { paths: config::workspace()?.paths, args: self.args, ui };
-        let steps = STEPS.into_iter().filter(|step| match (self.only.as_slice(), self.quick) {
-            ([], quick) => !(quick && *step == Step::E2e),
-            (only, _) => only.contains(step),
+        let only = if self.device_image { vec![Step::DeviceImage] } else { self.only };
+        let is_long = |step| matches!(step, Step::E2e | Step::DeviceImage);
+        let steps = STEPS.into_iter().filter(|step| match only.as_slice() {
+            [] => !(self.quick && is_long(*step)),
+            only => only.contains(step),
         });
         let mut times = Vec::new();
         for step in steps {
@@ -98,6 +114,7 @@ impl Step {
             Step::Python => "python",
             Step::Unit => "unit",
             Step::E2e => "e2e",
+            Step::DeviceImage => "device-image",
         }
     }
 
@@ -110,6 +127,7 @@ impl Step {
             Step::Python => "Python's unit tests",
             Step::Unit => "Rust's unit tests",
             Step::E2e => "launchers, end to end",
+            Step::DeviceImage => "launchers on a device, in virtual machines",
         }
     }
 }
@@ -147,6 +165,19 @@ impl Check<'_> {
                 machine::prepare(self.ui)?;
                 machine::require_strace()?;
                 self.cargo(&["test", "--workspace", "--test", "*"])
+            }
+            Step::DeviceImage => {
+                machine::prepare_virtual(self.ui)?;
+                // Ignored, so that whoever runs all tests by hand needs no virtual machines.
+                self.cargo(&[
+                    "test",
+                    "--package",
+                    "xtask",
+                    "--test",
+                    "device_image",
+                    "--",
+                    "--ignored",
+                ])
             }
         }
     }

@@ -197,14 +197,14 @@ pub(super) fn disk(config: &Config) -> Finding {
 }
 
 /// A program that `dist` does not need.
-pub(super) fn optional(name: &'static str, purpose: &str) -> Finding {
+pub(super) fn optional(name: &'static str, package: &str, purpose: &str) -> Finding {
     match which::which(name) {
         Ok(program) => Finding::ok(name, program.display().to_string()),
         Err(_) => Finding::lacks(
             name,
             State::Optional,
             format!("not on PATH; {purpose}"),
-            remedy::install(&[name.to_owned()]),
+            remedy::install(&[package.to_owned()]),
         ),
     }
 }

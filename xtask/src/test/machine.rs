@@ -16,34 +16,61 @@ const RUFF: &str = "0.17.6";
 const PACKAGES: [&str; 5] =
     ["libexpat1-dev", "libpython3-dev", "python3-pip", "strace", "zlib1g-dev"];
 
+/// What a virtual machine and its disks are made with.
+const VIRTUAL: [&str; 4] = ["cpio", "e2fsprogs", "qemu-system-x86", "xz-utils"];
+
 /// Installs what a fresh Debian lacks. Elsewhere, and for those who may not install, the tests say
 /// themselves what they miss: another interpreter may well do.
 pub(super) fn prepare(ui: &Ui) -> Result<()> {
-    let missing = missing_packages();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if !is_root() {
+    if let Some(missing) = install_missing(&PACKAGES, ui)? {
         ui.note(format_args!(
             "not installed: {}; remedy: {}",
             missing.join(", "),
             install(&missing)
         ));
-        return Ok(());
+    }
+    Ok(())
+}
+
+/// Installs what virtual machines of a device are made with.
+pub(super) fn prepare_virtual(ui: &Ui) -> Result<()> {
+    prepare(ui)?;
+    ensure!(
+        cfg!(all(target_os = "linux", target_arch = "x86_64")) && which::which("apt-get").is_ok(),
+        "the device is a virtual x86_64 machine of Debian's packages; remedy: test on Debian for x86_64"
+    );
+    let missing = install_missing(&VIRTUAL, ui)?;
+    ensure!(
+        missing.is_none(),
+        "the device is a virtual machine, for which packages are missing; remedy: {}",
+        install(&missing.unwrap_or_default())
+    );
+    Ok(())
+}
+
+/// Installs packages that this machine has not; gives them where that is not ours to do.
+fn install_missing(packages: &[&'static str], ui: &Ui) -> Result<Option<Vec<&'static str>>> {
+    let missing = missing(packages);
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    if !is_root() {
+        return Ok(Some(missing));
     }
     ui.status("Installing", missing.join(" "));
     apt(&["update"])?;
-    apt(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
+    apt(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat())?;
+    Ok(None)
 }
 
-/// What [`PACKAGES`] has and this machine has not; nothing where there is no dpkg.
-fn missing_packages() -> Vec<&'static str> {
-    let installed = |package: &&str| {
+/// Which packages this machine has not; none where there is no dpkg.
+fn missing(packages: &[&'static str]) -> Vec<&'static str> {
+    let installed = |package: &&&str| {
         let mut query = Command::new("dpkg-query");
         let output = query.args(["--show", "--showformat=${db:Status-Status}", package]).output();
         output.map_or(true, |output| output.stdout == b"installed")
     };
-    PACKAGES.into_iter().filter(|package| !installed(package)).collect()
+    packages.iter().filter(|package| !installed(package)).copied().collect()
 }
 
 fn apt(words: &[&str]) -> Result<()> {
