@@ -89,8 +89,15 @@ unsafe fn type_namespace(kind: *mut ffi::PyTypeObject) -> Py {
 /// # Safety
 /// Called by the interpreter, with a module.
 unsafe extern "C" fn module_dict(module: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
-    // SAFETY: as the caller says: a descriptor checks its type. The dictionary is borrowed.
-    let dict = unsafe { Obj::borrowed(ffi::PyModule_GetDict(module)) };
+    // SAFETY: as the caller says: a descriptor checks its type. The dictionary is borrowed, or null of a
+    // module that was never initialised, of which Python 3.10 says None.
+    let dict = unsafe {
+        let dict = ffi::PyModule_GetDict(module);
+        if dict.is_null() {
+            return ffi::Py_NewRef(ffi::Py_None());
+        }
+        Obj::borrowed(dict)
+    };
     let found = dict.and_then(|dict| {
         let caller = caller();
         let caller = caller.as_ref().and_then(Obj::plain);
