@@ -202,7 +202,7 @@ def without_docstrings(tree):
 
 
 def statements(tree):
-    """What is in a module's body, and in its statements' bodies; no statement is in an expression."""
+    """All statements below a module; none is in an expression."""
     found = []
     left = [tree]
     while left:
