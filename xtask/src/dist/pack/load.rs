@@ -73,7 +73,7 @@ impl<'b, Elf: FileHeader<Endian = Endianness>> Object<'b, Elf> {
             let (tag, value) = (entry.d_tag(endian), entry.d_val(endian).into());
             tag == elf::DT_TEXTREL
                 || tag == elf::DT_PREINIT_ARRAY
-                || (tag == elf::DT_FLAGS && value & u64::from(elf::DF_TEXTREL.0) != 0)
+                || (tag == elf::DT_FLAGS && value & elf::DF_TEXTREL.0 != 0)
         };
         let symbols = self.sections.symbols(endian, self.bytes, elf::SHT_DYNSYM).ok()?;
         let chooses = symbols.iter().any(|symbol| symbol.st_type() == elf::STT_GNU_IFUNC);
