@@ -7,35 +7,7 @@ use serde_json::Value;
 use crate::support::task::Task;
 use crate::support::{self, SAMPLE};
 
-<<<<<<< HEAD
-/// A clone of the workspace whose launcher has this configuration. It keeps its place, and all such
-/// clones share a target folder, so that the launcher's dependencies are compiled once.
-pub fn workspace(name: &str, ours: &str, device: &str) -> PathBuf {
-    let folder = support::scratch().join("workspaces").join(name);
-    // Sources that are gone must not stay.
-    let _ = fs::remove_dir_all(&folder);
-    support::clone_into(&folder);
-    let manifest = folder.join("app/Cargo.toml");
-    let text = fs::read_to_string(&manifest).expect("it can be read");
-    let table = "[package.metadata.pyrmware]\n";
-    assert!(text.contains(table), "{text}");
-    let text = text.replace(table, &format!("{table}{ours}"));
-    fs::write(&manifest, format!("{text}\n{device}")).expect("it is written");
-    folder
-}
-
-pub fn dist(workspace: &Path, project: &Path, device: &str) -> Image {
-    let task = support::xtask()
-        .cwd(workspace)
-        .args(["dist", "--message-format", "json", "--device", device, "--project"])
-        .arg(project)
-        .args(support::python())
-        .env("CARGO_TARGET_DIR", support::scratch().join("workspaces/target"));
-    Image::of(&task.run().success())
-}
-=======
 pub use crate::support::workspace::{dist, workspace};
->>>>>>> eb5c30c (Run launchers in virtual machines with little memory, under BusyBox's init and under systemd, and cut their power)
 
 #[test]
 fn libraries_beside_the_launcher_are_found_there() {

@@ -32,6 +32,7 @@ pub fn dist(workspace: &Path, project: &Path, device: &str) -> Image {
         .cwd(workspace)
         .args(["dist", "--message-format", "json", "--device", device, "--project"])
         .arg(project)
+        .args(super::python())
         .env("CARGO_TARGET_DIR", super::scratch().join("workspaces/target"));
     Image::of(&task.run().success())
 }
