@@ -26,7 +26,7 @@ fn reports_become_one_page_and_a_summary() {
         "device pg-700 · Python 3.11.2 · 1.00 GiB of the machine · the run before ended for: memory",
         "above the chart: ceiling 1.00 GiB",
         "hard 64.0 MiB</text>",
-        "21.0 open files",
+        "6.0 open files an hour",
         "declared dead because",
         "useless: it gives next to nothing back",
         "failed 3 times",

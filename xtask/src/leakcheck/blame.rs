@@ -26,7 +26,7 @@ pub struct Growth {
     pub what: String,
     /// Pieces in a cycle; of private memory bytes.
     pub per_cycle: f64,
-    /// Bytes of them in a cycle, a lower bound; none: it has none of its own, or nobody has counted them.
+    /// Bytes of them and of what they hold, in a cycle, as far as it was counted; none: it was not.
     pub bytes_per_cycle: Option<f64>,
     /// How they are held; none: that cannot be told, or it is no object.
     pub signature: Option<String>,
@@ -221,9 +221,12 @@ impl Place {
     fn growth(&self, origins: &Origins, rates: &BTreeMap<&Key, Rate>) -> Option<Growth> {
         let first = self.held.iter().min_by_key(|grown| origins.rank(&grown.kind))?;
         let kinds: BTreeSet<&str> = self.held.iter().map(|grown| grown.kind.as_str()).collect();
-        let known = rates.get(&Key::Type(first.kind.clone()));
+        let bytes = |grown: &Grown| {
+            let known = rates.get(&Key::Type(grown.kind.clone()))?;
+            Some(known.bytes / known.pieces * grown.rate)
+        };
         Some(Growth {
-            bytes_per_cycle: known.map(|known| known.bytes / known.pieces * first.rate),
+            bytes_per_cycle: Some(self.held.iter().filter_map(bytes).sum()),
             with: kinds.len() - 1,
             ..Growth::held(first.kind.clone(), first)
         })
@@ -256,8 +259,10 @@ fn explain(
     // Of the types that nobody was asked for it is taken that they are held by the others.
     let is_held = !found.is_empty();
     if let [only] = &mut found[..] {
-        let types = rates.keys().filter(|key| matches!(key, Key::Type(_)));
-        only.with = only.with.max(types.count().saturating_sub(1));
+        let types = || rates.iter().filter(|(key, _)| matches!(key, Key::Type(_)));
+        only.with = only.with.max(types().count().saturating_sub(1));
+        let bytes: f64 = types().map(|(_, rate)| rate.bytes).sum();
+        only.bytes_per_cycle = only.bytes_per_cycle.map(|own| own.max(bytes));
     }
     for (key, rate) in growing {
         match key {

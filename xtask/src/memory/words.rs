@@ -54,6 +54,18 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// As [`duration`], rounded up: a bound must still be one.
+fn at_most(seconds: f64) -> String {
+    let unit = if seconds < 120.0 {
+        1.0
+    } else if seconds < 172_800.0 {
+        60.0
+    } else {
+        3600.0
+    };
+    duration((seconds / unit).ceil() * unit)
+}
+
 /// A verdict as a sentence: how fast, how sure, how long. Empty where it has no numbers.
 pub fn verdict(verdict: &Verdict) -> String {
     let pieces = match verdict.kind.as_str() {
@@ -79,7 +91,7 @@ pub fn verdict(verdict: &Verdict) -> String {
     if let (Some(time), true) = (verdict.seconds_to_limit, verdict.kind != "warm-up") {
         text += &format!(" The limit is {} away", duration(time));
         if let Some(most) = verdict.seconds_to_limit_at_most {
-            text += &format!(", {} at most", duration(most));
+            text += &format!(", {} at most", at_most(most));
         }
         text.push('.');
     }
@@ -134,7 +146,7 @@ mod tests {
         assert_eq!(
             verdict(&leak),
             "Grows by 3.5 MiB an hour, at least 2.9 MiB, as seen over 2 h. The limit is 12 h away, \
-             14 h 28 min at most. 42.0 MiB are left."
+             14 h 29 min at most. 42.0 MiB are left."
         );
         let files = Verdict { kind: "fd leak".into(), per_hour: Some(60.0), ..Verdict::default() };
         assert_eq!(verdict(&files), "Grows by 60.0 open files an hour.");
