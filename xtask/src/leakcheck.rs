@@ -39,7 +39,7 @@ more slowly, to be called a leak: a cache that fills settles meanwhile.
 
 Exit codes: 0 nothing grows, 1 something does, or the check could not be done.")]
 pub struct Args {
-    /// Cycles of a round [default: those of [tool.pyrmware.leakcheck], else 50]
+    /// Cycles of a round [default: those of [tool.pyrmware.leakcheck], else 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..))]
     cycles: Option<u32>,
     /// Cycles before anything is counted [default: those of [tool.pyrmware.leakcheck], else 10]

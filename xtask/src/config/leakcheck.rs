@@ -39,7 +39,7 @@ pub enum Scenario {
 
 /// Fewer cycles tell a leak from nothing.
 pub const FEWEST: u32 = 10;
-const CYCLES: u32 = 50;
+const CYCLES: u32 = 30;
 const WARMUP: u32 = 10;
 
 impl Default for Leakcheck {

@@ -76,6 +76,8 @@ def main():
             return name
         return f"{module}.{name}"
 
+    ASKED = 50  # objects of a type whose size is asked for; the others are taken to be alike
+
     def collect():
         for _ in range(5):  # what a finalizer leaves is for the next one
             if not gc.collect():
@@ -87,11 +89,13 @@ def main():
         types, sizes, tasks = {}, {}, 0
         for item in gc.get_objects():
             kind = type(item)
-            types[kind] = types.get(kind, 0) + 1
-            try:
-                sizes[kind] = sizes.get(kind, 0) + sys.getsizeof(item, 0)
-            except Exception:  # noqa: S110  a `__sizeof__` of the application's own
-                pass
+            number = types.get(kind, 0) + 1
+            types[kind] = number
+            if number <= ASKED:
+                try:
+                    sizes[kind] = sizes.get(kind, 0) + sys.getsizeof(item, 0)
+                except Exception:  # noqa: S110  a `__sizeof__` of the application's own
+                    pass
             if kind.__name__ == "Task" and kind.__module__ in ("_asyncio", "asyncio.tasks"):
                 tasks += not item.done()
         item = None
@@ -104,7 +108,7 @@ def main():
         fields = [f"total\t{key}\t{value}\t0" for key, value in totals.items()]
         fields += [f"file\t{clean(kind)}\t{number}\t0" for kind, number in files().items()]
         fields += [
-            f"type\t{clean(name(kind))}\t{number}\t{sizes.get(kind, 0)}"
+            f"type\t{clean(name(kind))}\t{number}\t{sizes.get(kind, 0) * number // min(number, ASKED)}"
             for kind, number in types.items()
         ]
         return "\t".join(fields)
