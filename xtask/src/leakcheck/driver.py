@@ -1,5 +1,5 @@
-"""What `cargo xtask leakcheck` has a launcher run with `PYRMWARE_PYTHON=1` and `-c`: nothing of it is
-in the launcher. It imports only what every launcher has.
+"""What `cargo xtask leakcheck` has a launcher run with `PYRMWARE_PYTHON=1` and `-c`: nothing of it
+is in the launcher. It imports only what every launcher has.
 
     REQUESTS ANSWERS MODE TARGET ARGS…
 
@@ -76,12 +76,18 @@ def main():
             return name
         return f"{module}.{name}"
 
-    ASKED = 50  # objects of a type whose size is asked for; the others are taken to be alike
+    asked = 50  # objects of a type whose size is asked for; the others are taken to be alike
 
     def collect():
         for _ in range(5):  # what a finalizer leaves is for the next one
             if not gc.collect():
                 break
+
+    def size(item):
+        try:
+            return sys.getsizeof(item, 0)
+        except Exception:  # a `__sizeof__` of the application's own
+            return 0
 
     def count():
         collect()
@@ -91,11 +97,8 @@ def main():
             kind = type(item)
             number = types.get(kind, 0) + 1
             types[kind] = number
-            if number <= ASKED:
-                try:
-                    sizes[kind] = sizes.get(kind, 0) + sys.getsizeof(item, 0)
-                except Exception:  # noqa: S110  a `__sizeof__` of the application's own
-                    pass
+            if number <= asked:
+                sizes[kind] = sizes.get(kind, 0) + size(item)
             if kind.__name__ == "Task" and kind.__module__ in ("_asyncio", "asyncio.tasks"):
                 tasks += not item.done()
         item = None
@@ -107,10 +110,9 @@ def main():
         }
         fields = [f"total\t{key}\t{value}\t0" for key, value in totals.items()]
         fields += [f"file\t{clean(kind)}\t{number}\t0" for kind, number in files().items()]
-        fields += [
-            f"type\t{clean(name(kind))}\t{number}\t{sizes.get(kind, 0) * number // min(number, ASKED)}"
-            for kind, number in types.items()
-        ]
+        for kind, number in types.items():
+            bytes_ = sizes.get(kind, 0) * number // min(number, asked)
+            fields.append(f"type\t{clean(name(kind))}\t{number}\t{bytes_}")
         return "\t".join(fields)
 
     def clean(text):
@@ -213,7 +215,7 @@ def main():
             __package__=spec.parent,
             __spec__=spec,
         )
-        exec(loader.get_code(module), names)  # noqa: S102  it is what this program is for
+        exec(loader.get_code(module), names)
 
     if mode == "function":
         answer("started")
