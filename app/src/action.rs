@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use pyrmware_payload::{Entry, Fault, Payload, keys};
 
 use crate::log::{self, EXIT_CONFIG, EXIT_PAYLOAD};
-use crate::memory;
+use crate::{memory, supervisor};
 
 /// Everything that acting needs.
 pub struct Action {
@@ -35,6 +35,8 @@ pub struct Action {
     pub trace: Option<PathBuf>,
     /// What is done about memory; only where the application runs.
     pub memory: Option<memory::Settings>,
+    /// How the application is looked after; only where it runs.
+    pub service: Option<supervisor::Settings>,
 }
 
 /// What Python runs.
@@ -103,6 +105,9 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
     let startup = startup.filter(|_| matches!(run, Run::Application(_)));
     let memory = memory::Settings::of(&payload).map_err(|(key, value)| bad_setting(key, &value))?;
     let memory = memory.filter(|_| matches!(run, Run::Application(_)));
+    let service =
+        supervisor::Settings::of(&payload).map_err(|(key, value)| bad_setting(key, &value))?;
+    let service = matches!(run, Run::Application(_)).then_some(service);
     Ok(Action {
         optimize: number(&payload, keys::OPTIMIZE)? as i32,
         magic: number(&payload, keys::MAGIC)?,
@@ -115,6 +120,7 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
         startup,
         trace: switch("PYRMWARE_TRACE").map(PathBuf::from),
         memory,
+        service,
     })
 }
 

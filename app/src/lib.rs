@@ -7,3 +7,5 @@ pub mod interpreter;
 pub mod log;
 pub mod memory;
 mod object;
+pub mod supervisor;
+mod thread;

@@ -331,6 +331,21 @@ fn raise(kind: *mut ffi::PyObject, message: &str) -> Raised {
     Raised
 }
 
+/// Looks at the exception that is set, which stays; what `look` raises itself is dropped.
+pub fn inspect_exception(look: impl FnOnce(&Obj) -> Py<()>) {
+    let (mut kind, mut value, mut trace) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: what is taken out is made whole and put back.
+    #[allow(deprecated, reason = "as above")]
+    unsafe {
+        ffi::PyErr_Fetch(&mut kind, &mut value, &mut trace);
+        ffi::PyErr_NormalizeException(&mut kind, &mut value, &mut trace);
+        if Obj::borrowed(value).and_then(|value| look(&value)).is_err() {
+            ffi::PyErr_Clear();
+        }
+        ffi::PyErr_Restore(kind, value, trace);
+    }
+}
+
 /// Does something between an exception and whoever handles it; what it raises itself is dropped.
 pub fn without_exception(work: impl FnOnce() -> Py<()>) {
     let (mut kind, mut value, mut trace) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());

@@ -5,6 +5,7 @@ mod leakcheck;
 mod memory;
 mod python_side;
 mod raw;
+mod service;
 mod source;
 pub mod trace;
 mod workspace;
@@ -20,6 +21,7 @@ use crate::paths::Paths;
 pub use device_side::HOST;
 pub use leakcheck::{Leakcheck, Scenario};
 pub use memory::Memory;
+pub use service::Service;
 pub use workspace::{Workspace, workspace};
 
 /// What to build, for which device, how.
@@ -260,6 +262,8 @@ pub struct Device {
     pub locked_down: bool,
     /// What is done about memory: `[package.metadata.pyrmware.memory]`; none: nothing.
     pub memory: Option<Memory>,
+    /// What it is to those who start it and those who ask it: `[package.metadata.pyrmware.service]`.
+    pub service: Service,
 }
 
 /// How libpython is linked.

@@ -103,7 +103,7 @@ pub mod keys {
     pub const MEMORY_HARD: &str = "memory-hard";
     /// At the hard limit: `restart`, `exit` or `report`.
     pub const MEMORY_ON_HARD: &str = "memory-on-hard";
-    /// How it starts again: `exec` or `init`.
+    /// How it starts again: `zygote`, `exec` or `init`.
     pub const MEMORY_RESTART: &str = "memory-restart";
     /// The folder of reports; absent: none are written.
     pub const MEMORY_REPORT_DIR: &str = "memory-report-dir";
@@ -119,6 +119,22 @@ pub mod keys {
     pub const MEMORY_TRACK: &str = "memory-track";
     /// What asks for a report: `SIGUSR1`, or `off`.
     pub const MEMORY_SIGNAL: &str = "memory-signal";
+    /// The sockets that the launcher listens on for the application: lines of `tcp://127.0.0.1:80` or `unix:/path`.
+    pub const SERVICE_LISTEN: &str = "service-listen";
+    /// Milliseconds between two heartbeats at most; absent: none are awaited.
+    pub const SERVICE_HEARTBEAT: &str = "service-heartbeat";
+    /// The watchdog device; absent: none is fed.
+    pub const SERVICE_WATCHDOG: &str = "service-watchdog";
+    /// Seconds after which an unfed device resets the machine.
+    pub const SERVICE_WATCHDOG_TIMEOUT: &str = "service-watchdog-timeout";
+    /// When a signal has ended the worker of a zygote: `restart` or `exit`.
+    pub const SERVICE_ON_CRASH: &str = "service-on-crash";
+    /// So many short runs in a row may be followed by another one; `0`: any number.
+    pub const SERVICE_RESTARTS: &str = "service-restarts";
+    /// Milliseconds before the second restart in a row.
+    pub const SERVICE_BACK_OFF: &str = "service-back-off";
+    /// What a zygote imports before it forks: lines of module names; after a `+`, with all that waits for first use.
+    pub const SERVICE_PRELOAD: &str = "service-preload";
 }
 
 const MAGIC: &[u8; 8] = b"PYRMWARE";

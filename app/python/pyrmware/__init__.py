@@ -43,7 +43,9 @@ __all__ = [
     "memory",
     "on_pressure",
     "ready",
+    "reloading",
     "snapshot",
+    "stopping",
 ]
 
 SOFT: "Final[int]" = 10
@@ -87,9 +89,24 @@ def ready(status: "str | None" = None) -> None:
     `status` is one line for people ("listening on port 2323"). A later call replaces the status.
     Call it from any thread. Raises TypeError where `status` is neither None nor a string.
     """
-    if status is not None and not isinstance(status, str):
-        raise TypeError(f"ready() wants a string as status, not {_kind(status)}")
+    _check_status("ready", status)
     _ready(status)
+
+
+def reloading(status: "str | None" = None) -> None:
+    """Say that the application takes up a new configuration, for SIGHUP or the like; `ready()` says
+    that it has. `status` as for `ready()`, and the same error.
+    """
+    _check_status("reloading", status)
+    _reloading(status)
+
+
+def stopping(status: "str | None" = None) -> None:
+    """Say that the application ends: who supervises it waits as long as it is configured to.
+    `status` as for `ready()`, and the same error.
+    """
+    _check_status("stopping", status)
+    _stopping(status)
 
 
 def heartbeat() -> None:
@@ -147,8 +164,9 @@ def memory() -> Memory:
 
 
 def last_exit() -> "str | None":
-    """Say why the launcher started the application again: "memory", for its hard limit. None at the
-    first start, and after an end that was the application's own or another program's doing.
+    """Say why the launcher started the application again: "memory", for its hard limit; "hang", for
+    a heartbeat that did not come; "signal 11" and the like, for a crash; "oom", where the kernel had
+    no memory for it. None at the first start, and after an end that was the application's own.
     """
     return _last_exit()
 
@@ -181,6 +199,11 @@ def snapshot(types: "Iterable[str]" = (), objects: "Iterable[ref[object]]" = ())
     return _snapshot(types, objects)
 
 
+def _check_status(call: str, status: object) -> None:
+    if status is not None and not isinstance(status, str):
+        raise TypeError(f"{call}() wants a string as status, not {_kind(status)}")
+
+
 def _kind(value: object) -> str:
     return repr(type(value).__name__)
 
@@ -202,6 +225,8 @@ def _statm() -> "dict[str, int | None]":
 # The seam: the launcher's module offers these names and gets arguments that were checked above. Its
 # `memory()` returns the fields of `Memory` as a dict.
 _ready: "Callable[[str | None], None]" = getattr(_launcher, "ready", _nothing)
+_reloading: "Callable[[str | None], None]" = getattr(_launcher, "reloading", _nothing)
+_stopping: "Callable[[str | None], None]" = getattr(_launcher, "stopping", _nothing)
 _heartbeat: "Callable[[], None]" = getattr(_launcher, "heartbeat", _nothing)
 _on_pressure: "Callable[[Callable[[int], object]], None]" = getattr(
     _launcher, "on_pressure", _nothing

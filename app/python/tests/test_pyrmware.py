@@ -23,6 +23,8 @@ class OffTheDevice(unittest.TestCase):
         self.assertIsNone(pyrmware.ready())
         self.assertIsNone(pyrmware.ready(status="serving"))
         self.assertIsNone(pyrmware.heartbeat())
+        self.assertIsNone(pyrmware.reloading("a new configuration"))
+        self.assertIsNone(pyrmware.stopping())
         self.assertIsNone(pyrmware.expect_dead(self, "the test is over"))
         self.assertIsNone(pyrmware.snapshot())
         self.assertIsNone(pyrmware.snapshot(["app.Session"], objects=[weakref.ref(self)]))
@@ -48,6 +50,7 @@ class OffTheDevice(unittest.TestCase):
 
         for call, message in [
             (lambda: pyrmware.ready(7), "status, not 'int'"),
+            (lambda: pyrmware.stopping(7), "stopping.. wants a string as status, not 'int'"),
             (lambda: pyrmware.on_pressure(None), "callable, not 'NoneType'"),
             (lambda: pyrmware.expect_dead(self, None), "reason, not 'NoneType'"),
             (lambda: pyrmware.expect_dead(7, "seven"), "weakly referenced, not 'int'"),

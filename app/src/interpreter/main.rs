@@ -5,8 +5,8 @@ use pyrmware_payload::Entry;
 use pyrmware_payload::startup::marks;
 
 use crate::importer::{self, timing};
-use crate::log::EXIT_PAYLOAD;
-use crate::object::{Obj, Py, Raised, import};
+use crate::log::{self, EXIT_PAYLOAD, Priority};
+use crate::object::{Obj, Py, Raised, import, inspect_exception};
 
 /// What `python3` returns when the standard streams cannot be flushed at the end.
 const EXIT_FINALIZE: i32 = 120;
@@ -26,9 +26,9 @@ pub fn interpreter() -> i32 {
     unsafe { ffi::Py_RunMain() }
 }
 
-/// Runs the application.
-pub fn application(entry: &Entry) -> i32 {
-    let result = started(entry);
+/// Runs the application, unless what it imports has failed.
+pub fn application(entry: &Entry, imported: Py<()>) -> i32 {
+    let result = imported.and_then(|()| started(entry));
     timing::mark(marks::END);
     end(result)
 }
@@ -42,6 +42,67 @@ pub fn check(entry: &Entry) -> i32 {
     match end(found.map(drop)) {
         0 => 0,
         _ => EXIT_PAYLOAD,
+    }
+}
+
+/// Imports what the application does before its first line, and these modules: after a `+`, with all that waits
+/// for first use. Then nothing is garbage, and what there is stays as it is: processes that are forked share it.
+pub fn preload(entry: &Entry, modules: &[String]) -> Py<()> {
+    match entry {
+        Entry::Module(module) => drop(main_module(module)?),
+        Entry::Function { module, .. } => drop(import(module)?),
+    }
+    let sys = import("sys")?;
+    for name in modules {
+        let (whole, name) =
+            name.strip_prefix('+').map_or((false, name.as_str()), |name| (true, name));
+        let before = if whole { module_names(&sys)? } else { Vec::new() };
+        match import(name).and_then(|_| if whole { bind_all(&sys, before) } else { Ok(()) }) {
+            Ok(()) => {}
+            // Whoever asks for it again gets the error.
+            Err(raised) => {
+                raised.forget();
+                if whole {
+                    let text = format!(
+                        "the module {name} cannot be imported before the application starts"
+                    );
+                    log::line(Priority::Warning, &text);
+                }
+            }
+        }
+    }
+    // What waits in them would be written by every process.
+    for stream in ["stdout", "stderr"] {
+        let stream = sys.attr(stream)?;
+        if !stream.is(&Obj::none()) {
+            stream.attr("flush")?.call(&[])?;
+        }
+    }
+    let gc = import("gc")?;
+    gc.attr("collect")?.call(&[])?;
+    gc.attr("freeze")?.call(&[]).map(drop)
+}
+
+fn module_names(sys: &Obj) -> Py<Vec<String>> {
+    let names = sys.attr("modules")?.items()?;
+    Ok(names.iter().filter_map(|name| name.plain().map(str::to_owned)).collect())
+}
+
+/// Binds every name of the modules that were not there before, and of those that this brings, as if no import
+/// were lazy.
+fn bind_all(sys: &Obj, mut before: Vec<String>) -> Py<()> {
+    loop {
+        let now = module_names(sys)?;
+        let new: Vec<&String> = now.iter().filter(|name| !before.contains(name)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        for name in new {
+            // A name whose statement fails is left for whoever asks for it.
+            let bound = import(name).and_then(|module| module.attr("__dict__"));
+            let _ = bound.map_err(Raised::forget);
+        }
+        before = now;
     }
 }
 
@@ -127,12 +188,29 @@ fn evaluate(code: &Obj, globals: &Obj) -> Py<()> {
     result.map(drop)
 }
 
+/// Whether the exception that is set is `SystemExit` for an exit code of 0.
+fn exits_with_zero() -> bool {
+    let mut zero = false;
+    // SAFETY: the exception's type is a live static.
+    if unsafe { ffi::PyErr_ExceptionMatches(ffi::PyExc_SystemExit) } != 0 {
+        inspect_exception(|exit| {
+            let code = exit.attr("code")?;
+            zero = code.is(&Obj::none()) || code.equals(&Obj::int(0)?)?;
+            Ok(())
+        });
+    }
+    zero
+}
+
 /// Prints what was raised, ends Python; gives the exit code. `SystemExit` ends the process in here.
 fn end(result: Py<()>) -> i32 {
     // SAFETY: Python is initialised and is not used after this.
     unsafe {
         let mut code = 0;
         let mut interrupted = false;
+        if result.is_ok() || exits_with_zero() {
+            crate::supervisor::ends_well();
+        }
         if let Err(Raised) = result {
             code = 1;
             interrupted = ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyboardInterrupt) != 0;

@@ -13,6 +13,7 @@ use crate::importer::{self, timing};
 use crate::log::{self, EXIT_PAYLOAD, EXIT_PYTHON};
 use crate::memory;
 use crate::object::Py;
+use crate::supervisor::{self, Role};
 
 /// Version of the libpython that is linked: ("3.11", "3.11.2").
 pub fn version() -> (&'static str, &'static str) {
@@ -23,23 +24,28 @@ pub fn version() -> (&'static str, &'static str) {
     (&full[..minor_end], full)
 }
 
-/// Starts Python, runs, ends Python; gives the exit code.
+/// Starts Python, runs, ends Python; gives the exit code. With a zygote it returns so in each process that runs
+/// the application, and in the one that looks after them.
 pub fn run(action: Action) -> i32 {
+    let role = match supervisor::begin(&action) {
+        Role::Done(code) => return code,
+        role => role,
+    };
     if let Some(file) = &action.startup {
         timing::record(file);
     }
     if let Some(file) = &action.trace {
         importer::trace::record(file);
     }
-    if let Some(settings) = &action.memory {
-        memory::remember(&action.executable, &action.arguments, settings.on_hard);
+    if action.memory.is_some() {
         memory::watch_arenas();
     }
     if let Err(failure) = config::initialize_core(&action) {
         return failure.report();
     }
     timing::mark(marks::CORE);
-    let Action { payload, executable, magic, run, report_pruned, symbols, memory, .. } = action;
+    let Action { payload, executable, magic, run, report_pruned, symbols, memory, service, .. } =
+        action;
     importer::prepare(payload, executable, importer::Options { report_pruned, symbols });
     check_magic(magic);
     started(importer::install());
@@ -48,14 +54,32 @@ pub fn run(action: Action) -> i32 {
     }
     started(importer::complete());
     started(memory::snapshot::install());
-    if let Some(settings) = memory {
+    if memory.is_some() {
         started(memory::install());
-        memory::start(settings);
+    }
+    if service.is_some() {
+        started(supervisor::install());
     }
     timing::mark(marks::PYTHON);
+    let imported = match (role, &run, &service) {
+        (Role::Zygote(zygote), Run::Application(entry), Some(service)) => {
+            let imported = main::preload(entry, &service.preload);
+            zygote.serve(&imported);
+            imported
+        }
+        (Role::Alone(Some(alone)), ..) => {
+            started(supervisor::begin_to_speak());
+            alone.start();
+            Ok(())
+        }
+        _ => Ok(()),
+    };
+    if let Some(settings) = memory {
+        memory::start(settings);
+    }
     match run {
         Run::Interpreter => main::interpreter(),
-        Run::Application(entry) => main::application(&entry),
+        Run::Application(entry) => main::application(&entry, imported),
         Run::Check(entry) => main::check(&entry),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Mutex;
 
-use super::{attach, dead, guard, heap, look, restart};
+use super::{attach, dead, guard, heap, look};
 use crate::object::{Obj, Py, function, import};
+use crate::supervisor::restart;
 
 /// Hooks of the application, in the order of registration.
 static HOOKS: Mutex<Vec<Obj>> = Mutex::new(Vec::new());

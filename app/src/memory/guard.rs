@@ -12,9 +12,9 @@ use super::report::Facts;
 use super::settings::{OnHard, Settings};
 use super::snapshot::Snapshot;
 use super::trend::{Headroom, Heap, Judge, Kind, Sample, Scale, Verdict};
-use super::walk::process::Blocked;
-use super::{dead, heap, look, restart, signal, tasks};
+use super::{dead, heap, look, signal, tasks};
 use crate::log::{self, Priority};
+use crate::supervisor::{pulse, restart};
 
 /// So many looks in a row make a limit passed: a peak is none.
 const LOOKS: u32 = 3;
@@ -78,11 +78,8 @@ pub fn start(settings: Settings) {
     }
 }
 
-/// Signals are for Python's threads.
 fn spawn(mut guard: Guard) -> std::io::Result<std::thread::Thread> {
-    let signals = Blocked::new();
-    let thread = std::thread::Builder::new().name("memory".to_owned()).stack_size(STACK);
-    let spawned = thread.spawn(move || {
+    crate::thread::spawn("memory", STACK, move || {
         loop {
             let next = Instant::now() + guard.settings.interval;
             while let Some(rest) = next.checked_duration_since(Instant::now())
@@ -94,9 +91,7 @@ fn spawn(mut guard: Guard) -> std::io::Result<std::thread::Thread> {
             guard.look();
             guard.attend();
         }
-    });
-    drop(signals);
-    spawned.map(|handle| handle.thread().clone())
+    })
 }
 
 struct Guard {
@@ -183,6 +178,7 @@ impl Guard {
         let over = |limit: Option<u64>| limit.is_some_and(|limit| used >= limit);
         self.over_soft = if over(self.soft) { self.over_soft + 1 } else { 0 };
         self.over_hard = if over(self.hard) { self.over_hard + 1 } else { 0 };
+        pulse::set_over_hard(self.over_hard > 0);
         if !over(self.hard) {
             self.has_fitted |= self.looks > FIRST;
             self.told_hard = false;
@@ -253,7 +249,7 @@ impl Guard {
             (_, false) => {
                 "it has been above it since the start, so that starting again cannot help: goes on"
             }
-            (OnHard::Exec, true) => "starts again",
+            (OnHard::Exec | OnHard::Zygote, true) => "starts again",
             (OnHard::Exit, true) => "ends",
         };
         let used = mib(self.used() as i64);

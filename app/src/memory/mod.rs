@@ -5,7 +5,7 @@
 //! limits of the device or its control group ([`limits`]), has the heap counted now and then ([`heap`]), and
 //! judges where it is going ([`trend`]). At the
 //! soft limit the main thread gives memory back ([`relief`]); at the hard one the process ends and is
-//! started again ([`restart`]). What happened is told in one line and kept in a file ([`report`],
+//! started again ([`crate::supervisor`]). What happened is told in one line and kept in a file ([`report`],
 //! [`folder`]).
 //!
 //! What there is and who holds it is told by a snapshot ([`snapshot`]): types and containers
@@ -30,7 +30,6 @@ mod limits;
 mod look;
 mod relief;
 mod report;
-mod restart;
 mod room;
 mod settings;
 mod signal;
@@ -43,5 +42,4 @@ mod walk;
 pub use api::install;
 pub use guard::start;
 pub use heap::watch_arenas;
-pub use restart::remember;
-pub use settings::Settings;
+pub use settings::{OnHard, Settings};

@@ -10,7 +10,8 @@ use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::track::Tracked;
 use super::trend::{Heap, Moment, Verdict};
-use super::{dead, restart};
+use super::dead;
+use crate::supervisor::restart;
 
 /// The shape of a report; a number that grows when what is there changes its meaning.
 const FORMAT: u32 = 1;

@@ -41,6 +41,8 @@ pub struct Settings {
 /// What is done at the hard limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnHard {
+    /// The application ends, and its parent has the zygote fork another process for it.
+    Zygote,
     /// The application ends, and this process becomes a new launcher.
     Exec,
     /// The application ends with the exit code that asks whoever started it to start it again.
@@ -77,6 +79,7 @@ impl Settings {
         };
         let track = text(keys::MEMORY_TRACK).unwrap_or_default();
         let on_hard = match (text(keys::MEMORY_ON_HARD), text(keys::MEMORY_RESTART)) {
+            (Some("restart"), Some("zygote")) => OnHard::Zygote,
             (Some("restart"), Some("exec")) => OnHard::Exec,
             (Some("restart"), Some("init")) | (Some("exit"), _) => OnHard::Exit,
             (Some("report"), _) => OnHard::Report,

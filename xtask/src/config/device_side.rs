@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use toml::Spanned;
 
 use super::memory::{self, Memory};
+use super::service::{self, Service};
 use super::source::{Complaint, Source};
 use super::{Device, Extensions, Link, raw};
 
@@ -50,7 +51,10 @@ pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Compla
     let file: raw::CargoToml = source.parse(elsewhere)?;
     let ours = file.package.metadata.pyrmware;
     let memory = ours.memory.as_ref().map(|table| memory::check(source, table)).transpose()?;
-    let whole = Whole { locked_down: ours.locked_down, memory };
+    let has_zygote = memory.as_ref().is_some_and(Memory::has_zygote);
+    let check_service = |table| service::check(source, table, has_zygote);
+    let service = ours.service.as_ref().map(check_service).transpose()?.unwrap_or_default();
+    let whole = Whole { locked_down: ours.locked_down, memory, service };
     let mut devices = BTreeMap::new();
     for (name, device) in ours.device {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -109,6 +113,7 @@ fn device(
         )?,
         locked_down: whole.locked_down,
         memory: whole.memory.clone(),
+        service: whole.service.clone(),
     })
 }
 
@@ -116,6 +121,7 @@ fn device(
 struct Whole {
     locked_down: bool,
     memory: Option<Memory>,
+    service: Service,
 }
 
 /// The value of a key that takes one of a few words; its default when it is not there.

@@ -71,7 +71,7 @@ pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Mem
     };
     let words = ["restart", "exit", "report"].map(|word| (word, Word(word)));
     let on_hard = choose(source, raw.on_hard.as_ref(), &words)?.or("restart");
-    let words = ["exec", "init"].map(|word| (word, Word(word)));
+    let words = ["zygote", "exec", "init"].map(|word| (word, Word(word)));
     let restart = choose(source, raw.restart.as_ref(), &words)?.or("exec");
     let words = ["SIGUSR1", "off"].map(|word| (word, Word(word)));
     let signal = choose(source, raw.signal.as_ref(), &words)?.or("SIGUSR1");
@@ -107,10 +107,11 @@ fn is_class(name: &str) -> bool {
 
 /// A word that is accepted; empty: none was given.
 #[derive(Clone, Copy, Default)]
-struct Word(&'static str);
+pub(super) struct Word(pub &'static str);
 
 impl Word {
-    fn or(self, default: &'static str) -> &'static str {
+    /// It, or this when none was given.
+    pub fn or(self, default: &'static str) -> &'static str {
         if self.0.is_empty() { default } else { self.0 }
     }
 }
@@ -132,6 +133,11 @@ fn amount(source: &Source, value: &Spanned<Value>) -> Result<Amount, Complaint> 
 }
 
 impl Memory {
+    /// Whether a zygote starts the application again.
+    pub fn has_zygote(&self) -> bool {
+        self.restart == "zygote"
+    }
+
     /// As the launcher reads them in its payload.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let amount = |amount: Amount| match amount {

@@ -148,6 +148,7 @@ pub struct DeviceSide {
     #[serde(default)]
     pub locked_down: bool,
     pub memory: Option<Spanned<Memory>>,
+    pub service: Option<Spanned<Service>>,
     #[serde(default)]
     pub device: BTreeMap<Text, Device>,
 }
@@ -168,6 +169,20 @@ pub struct Memory {
     #[serde(default)]
     pub track: Vec<Text>,
     pub signal: Option<Text>,
+}
+
+/// `[package.metadata.pyrmware.service]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Service {
+    pub listen: Option<Vec<Text>>,
+    pub heartbeat: Option<Spanned<Value>>,
+    pub watchdog: Option<Text>,
+    pub watchdog_timeout: Option<Spanned<Value>>,
+    pub on_crash: Option<Text>,
+    pub restarts: Option<Spanned<u32>>,
+    pub back_off: Option<Spanned<Value>>,
+    pub preload: Option<Vec<Text>>,
 }
 
 /// `[package.metadata.pyrmware.device.NAME]`.

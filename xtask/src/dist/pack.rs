@@ -5,6 +5,7 @@ pub mod elf;
 mod libraries;
 mod load;
 mod order;
+mod preload;
 mod record;
 mod strip;
 #[cfg(test)]
@@ -63,7 +64,7 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
         parts.record(path, record)?;
     }
     let Parts { mut writer, mut manifest, sidecars, symbols, .. } = parts;
-    manifest.settings = settings(plan, &sealed.compiled);
+    manifest.settings = settings(plan, &sealed.compiled)?;
     if let Some(patterns) = &sealed.compiled.patterns {
         let (engine, table) = patterns.read()?;
         manifest.settings.insert(keys::PATTERNS.to_owned(), engine);
@@ -246,13 +247,23 @@ pub fn shared_object(bytes: &[u8], folders: &[Forbidden]) -> Vec<u8> {
     out
 }
 
-fn settings(plan: &Plan, compiled: &Compiled) -> BTreeMap<String, String> {
+fn settings(plan: &Plan, compiled: &Compiled) -> Result<BTreeMap<String, String>> {
     let project = &plan.config.project;
     let pairs = compiled.kept.done_without();
     let lines: Vec<String> = pairs.map(|(module, asker)| format!("{module} {asker}")).collect();
     let done_without = lines.join("\n");
     let (major, minor) = plan.interpreter.version;
-    let memory = plan.config.device.memory.iter().flat_map(|memory| memory.settings());
+    let device = &plan.config.device;
+    let memory = device.memory.iter().flat_map(|memory| memory.settings());
+    let service = device.service.settings();
+    let preload = match &device.memory {
+        Some(memory) if memory.has_zygote() => {
+            let configured = device.service.preload.as_deref();
+            let names = preload::of(&compiled.kept, &project.entry, configured)?;
+            Some((keys::SERVICE_PRELOAD, names))
+        }
+        _ => None,
+    };
     let all = [
         (keys::APP, project.name.clone()),
         (keys::VERSION, project.version.clone()),
@@ -262,10 +273,11 @@ fn settings(plan: &Plan, compiled: &Compiled) -> BTreeMap<String, String> {
         (keys::TARGET, plan.target.clone()),
         (keys::OPTIMIZE, OPTIMIZE.to_string()),
         (keys::LAZY, compiled.lazy().to_string()),
-        (keys::LOCKED_DOWN, plan.config.device.locked_down.to_string()),
+        (keys::LOCKED_DOWN, device.locked_down.to_string()),
         (keys::DONE_WITHOUT, done_without),
     ];
-    all.into_iter().chain(memory).map(|(key, value)| (key.to_owned(), value)).collect()
+    let all = all.into_iter().chain(memory).chain(service).chain(preload);
+    Ok(all.map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 /// The dropped modules that a program can ask for: below a dropped package the package is asked for

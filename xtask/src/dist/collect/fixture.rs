@@ -6,7 +6,7 @@ use std::path::Path;
 use pyrmware_payload::Entry;
 use tempfile::TempDir;
 
-use crate::config::{Budget, Config, Device, Extensions, Project, Prune, Resolution};
+use crate::config::{Budget, Config, Device, Extensions, Project, Prune, Resolution, Service};
 use crate::dist::resolve::{LinkPlan, Plan};
 use crate::paths::Paths;
 use crate::python::{Interpreter, Libraries};
@@ -103,6 +103,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         extensions: Extensions::Auto,
         locked_down: false,
         memory: None,
+        service: Service::default(),
     };
     let config = Config {
         paths: Paths { root: root.to_owned(), target: root.join("target"), app: root.join("none") },

@@ -1,0 +1,220 @@
+//! Ending the application and starting it anew.
+//!
+//! Where there is a parent it makes the next process. Else the new launcher is this process after `exec`:
+//! same number, parent, environment and folder. What it must know of the run before is in its environment,
+//! where the application does not see it. Runs that end soon are followed by longer and longer waits, and
+//! after too many of them this process gives up: then whoever has started it decides.
+
+use std::ffi::{CString, OsString, c_char};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3_ffi as ffi;
+
+use super::history::{History, Next};
+use super::listen::Sockets;
+use super::{notify, sys};
+use crate::log::{self, EXIT_RESTART, Priority};
+use crate::memory::OnHard;
+
+/// Count of short runs, a space, why the last one ended.
+pub const VARIABLE: &str = "PYRMWARE_RESTARTED";
+/// Why a process ends that is over its hard limit.
+pub const MEMORY: &str = "memory";
+
+/// How this process was started, and how it is to end.
+struct Start {
+    executable: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+    folder: Option<CString>,
+    mask: libc::sigset_t,
+    process: u32,
+    at: Instant,
+    history: Mutex<History>,
+    last_exit: Option<String>,
+    sockets: Sockets,
+    on_hard: OnHard,
+    grace: Duration,
+}
+
+static START: OnceLock<Start> = OnceLock::new();
+/// The application is to end, or has ended, because of its memory.
+static ENDING: AtomicBool = AtomicBool::new(false);
+/// Python has ended, or is not waited for any longer.
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// What this process is to know of itself and of those before it.
+pub struct Run<'a> {
+    /// The launcher's path.
+    pub executable: &'a str,
+    /// `sys.argv`.
+    pub arguments: &'a [OsString],
+    /// How the runs before ended.
+    pub history: History,
+    /// What is listened on.
+    pub sockets: Sockets,
+    /// What is done at the hard limit.
+    pub on_hard: OnHard,
+    /// What the application has to end.
+    pub grace: Duration,
+}
+
+/// Remembers how this process was started, before Python changes any of it.
+pub fn remember(run: Run<'_>) {
+    let c_string = |bytes: Vec<u8>| CString::new(bytes).ok();
+    let replaced = run.sockets.environment(sys::own_pid());
+    let is_replaced = |name: &OsString| replaced.iter().any(|(replaced, _)| name == replaced);
+    let environment = std::env::vars_os()
+        .filter(|(name, _)| name != VARIABLE && !is_replaced(name))
+        .chain(replaced.iter().map(|(name, value)| (name.into(), value.into())));
+    let environment = environment
+        .filter_map(|(name, value)| c_string([name.as_bytes(), b"=", value.as_bytes()].concat()));
+    let folder = std::env::current_dir().ok().map(|folder| folder.into_os_string().into_vec());
+    let start = Start {
+        executable: c_string(run.executable.into()).unwrap_or_default(),
+        arguments: run
+            .arguments
+            .iter()
+            .filter_map(|word| c_string(word.as_bytes().into()))
+            .collect(),
+        environment: environment.collect(),
+        folder: folder.and_then(c_string),
+        mask: sys::mask(),
+        process: std::process::id(),
+        at: Instant::now(),
+        last_exit: run.history.last_exit.clone(),
+        history: Mutex::new(run.history),
+        sockets: run.sockets,
+        on_hard: run.on_hard,
+        grace: run.grace,
+    };
+    // Set once: there is one start.
+    let _ = START.set(start);
+    // SAFETY: the handler takes nothing.
+    unsafe { libc::atexit(at_exit) };
+}
+
+/// Why the run before ended; none: this is the first one.
+pub fn last_exit() -> Option<&'static str> {
+    START.get()?.last_exit.as_deref()
+}
+
+/// What the application has to end.
+pub fn grace() -> Duration {
+    START.get().map(|start| start.grace).unwrap_or_default()
+}
+
+/// Asks the application to end, as a service manager would: by SIGTERM where it handles that, else by
+/// `SystemExit` in the main thread.
+pub fn ask() {
+    ENDING.store(true, Ordering::Release);
+    if let Some(start) = START.get() {
+        if start.on_hard == OnHard::Zygote {
+            notify::tell_parent(&format!("restart {MEMORY}"));
+        }
+        let grace = start.grace.as_micros();
+        notify::tell(&format!("STATUS=ends because of its memory\nEXTEND_TIMEOUT_USEC={grace}"));
+    }
+    // SAFETY: asks for the handler, which is one of Python's or the default; sends a signal to this process.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGTERM, std::ptr::null(), &mut action);
+        match action.sa_sigaction {
+            libc::SIG_DFL | libc::SIG_IGN => {
+                ffi::Py_AddPendingCall(Some(raise_exit), std::ptr::null_mut());
+            }
+            _ => {
+                libc::kill(libc::getpid(), libc::SIGTERM);
+            }
+        }
+    }
+}
+
+extern "C" fn raise_exit(_: *mut std::ffi::c_void) -> std::ffi::c_int {
+    // SAFETY: in the main thread, with the interpreter's lock; the exception's type is a live static.
+    unsafe {
+        ffi::PyErr_SetNone(ffi::PyExc_SystemExit);
+    }
+    -1
+}
+
+extern "C" fn at_exit() {
+    // A child that was forked meanwhile has a copy of all this, and ends for reasons of its own.
+    let Some(start) = START.get().filter(|start| start.process == std::process::id()) else {
+        return;
+    };
+    if !ENDING.load(Ordering::Acquire) {
+        history(start).forget();
+    } else if !ENDED.swap(true, Ordering::AcqRel) {
+        end(start);
+    }
+}
+
+/// Ends the process if the application, which was asked to, has not done so itself.
+pub fn insist() {
+    if !ENDED.swap(true, Ordering::AcqRel) {
+        log::line(Priority::Error, "memory: the application has not ended in time");
+        match START.get() {
+            Some(start) => end(start),
+            None => sys::exit_now(EXIT_RESTART),
+        }
+    }
+}
+
+fn history(start: &Start) -> std::sync::MutexGuard<'_, History> {
+    start.history.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends this process: it becomes a new launcher, or asks for one.
+fn end(start: &Start) -> ! {
+    match start.on_hard {
+        OnHard::Exec => {}
+        // The parent knows.
+        OnHard::Zygote => sys::exit_now(EXIT_RESTART),
+        OnHard::Exit | OnHard::Report => {
+            // One of both keeps it for the next start.
+            notify::tell_parent(&format!("leave {MEMORY}"));
+            history(start).leave(MEMORY);
+            sys::exit_now(EXIT_RESTART)
+        }
+    }
+    let mut history = history(start);
+    match history.ended(MEMORY, start.at.elapsed()) {
+        Next::After(wait) => std::thread::sleep(wait),
+        Next::GiveUp => {
+            log::line(Priority::Error, &gives_up("memory: ", history.short_runs));
+            sys::exit_now(EXIT_RESTART)
+        }
+    }
+    let error = become_new(start, &history.carried());
+    log::line(Priority::Error, &format!("memory: cannot start again: {error}"));
+    sys::exit_now(EXIT_RESTART)
+}
+
+/// What is told then.
+pub fn gives_up(what: &str, short_runs: u32) -> String {
+    format!("{what}ended {short_runs} times in a row within minutes; gives up")
+}
+
+/// Becomes a new launcher; returns where that cannot be done.
+fn become_new(start: &Start, carried: &str) -> std::io::Error {
+    let variable = CString::new(format!("{VARIABLE}={carried}")).unwrap_or_default();
+    let pointers = |strings: &[CString]| -> Vec<*const c_char> {
+        strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let environment: Vec<CString> = start.environment.iter().cloned().chain([variable]).collect();
+    let (arguments, environment) = (pointers(&start.arguments), pointers(&environment));
+    start.sockets.keep_over_exec();
+    sys::set_mask(&start.mask);
+    // SAFETY: all are C strings that live on; lists end with null. `execve` ends all other threads.
+    unsafe {
+        if let Some(folder) = &start.folder {
+            libc::chdir(folder.as_ptr());
+        }
+        libc::execve(start.executable.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+    }
+    std::io::Error::last_os_error()
+}
