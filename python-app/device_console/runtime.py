@@ -12,10 +12,12 @@ from typing import TypeVar
 Hook = TypeVar("Hook", bound=Callable[[int], object])
 
 try:
-    from pyrmware import expect_dead, heartbeat, on_pressure, ready
+    from pyrmware import expect_dead, heartbeat, on_pressure, ready, stopping
 except ModuleNotFoundError:
 
     def ready(status: str | None = None) -> None: ...
+
+    def stopping(status: str | None = None) -> None: ...
 
     def heartbeat() -> None: ...
 
@@ -25,4 +27,4 @@ except ModuleNotFoundError:
     def expect_dead(obj: object, why: str) -> None: ...
 
 
-__all__ = ["expect_dead", "heartbeat", "on_pressure", "ready"]
+__all__ = ["expect_dead", "heartbeat", "on_pressure", "ready", "stopping"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import signal
 import socket
 import time
@@ -25,6 +26,8 @@ HEARTBEAT_INTERVAL = 5.0  # seconds
 START_TIMEOUT = 5.0  # seconds
 SHUTDOWN_TIMEOUT = 5.0  # seconds, for all sessions together
 
+FIRST_PASSED = 3  # the descriptor of the first socket that is passed
+
 
 # What a client says when it is asked for the type of its terminal.
 _TERMINAL_IS_DUMB = b"".join(
@@ -44,29 +47,35 @@ async def serve(host: str, port: int, *, leak: bool = False) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    async with Console(host, port, leak=leak) as console:
+    async with Console(host, port, passed_socket(), leak=leak) as console:
         runtime.on_pressure(console.relieve)
-        log.info("listening on %s port %d", host, console.port)
-        runtime.ready(f"listening on {host} port {console.port}")
+        log.info("listening on %s port %d", console.host, console.port)
+        runtime.ready(f"listening on {console.host} port {console.port}")
         while not stop.is_set():
             runtime.heartbeat()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(stop.wait(), HEARTBEAT_INTERVAL)
+        runtime.stopping()
         log.info("shutting down with %d sessions", len(console.sessions))
 
 
 class Console:
-    """The console behind one socket, started and ended by `async with`. Port 0 is any free one."""
+    """The console behind one socket, started and ended by `async with`. Port 0 is any free one.
+    A `listener` that is there already takes the place of host and port."""
 
-    def __init__(self, host: str, port: int, *, leak: bool = False) -> None:
+    def __init__(
+        self, host: str, port: int, listener: socket.socket | None = None, *, leak: bool = False
+    ) -> None:
         self.leak = leak
         self.device = Device.load()
         self.started = time.monotonic()
         self.sessions: dict[int, Session] = {}
         self._numbers = itertools.count(1)
         self._closing = False
-        self._socket = _listen(host, port)
-        self.port: int = self._socket.getsockname()[1]
+        self._socket = listener or _listen(host, port)
+        self.host: str
+        self.port: int
+        self.host, self.port, *_ = self._socket.getsockname()
         self._server = _Server(self._socket, interact=self._interact, enable_cpr=False)
 
     async def __aenter__(self) -> Console:
@@ -130,6 +139,18 @@ class _Server(TelnetServer):
 
     def _create_socket(self, host: str, port: int) -> socket.socket:  # type: ignore[override]
         return self._listener
+
+
+def passed_socket() -> socket.socket | None:
+    """The socket that was passed to this process, by the service manager or by the launcher, which
+    holds it over a restart: the first one, as `sd_listen_fds` has it. None: there is none."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not os.environ.get("LISTEN_FDS"):
+        return None
+    listener = socket.socket(fileno=FIRST_PASSED)
+    if listener.family not in (socket.AF_INET, socket.AF_INET6):
+        raise CannotListen(f"cannot listen on the socket that was passed: {listener.family.name}")
+    listener.setblocking(False)
+    return listener
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -307,12 +307,13 @@ class Process(unittest.TestCase):
             timeout=2 * TIMEOUT,
         )
 
-    def start(self, **environment):
+    def start(self, *, command=(), pass_fds=(), **environment):
         """Start a console on a free port; returns the process, the port and its later log lines."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "device_console", "--port", "0"],
+            [*command, sys.executable, "-m", "device_console", "--port", "0"],
             cwd=ROOT,
             env={**os.environ, **environment},
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -369,11 +370,24 @@ class Process(unittest.TestCase):
         self.assertIn("INFO shutting down with 0 sessions", lines.get(timeout=TIMEOUT))
         self.assertTrue(lines.empty())
 
+    def test_a_socket_that_was_passed_is_used(self):
+        with socket.create_server((HOST, 0)) as listener:
+            number = listener.fileno()
+            passing = f'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@" 3<&{number}'
+            command = ["/bin/sh", "-c", passing, "sh"]
+            process, port, _ = self.start(command=command, pass_fds=[number])
+            self.assertEqual(port, listener.getsockname()[1])
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(TIMEOUT), 0)
+            # It is another one's, who passes it on to the next process.
+            socket.create_connection((HOST, port)).close()
+
     def test_the_firmware_is_told(self):
         code = """
             import sys
             def tell(*what): print("TOLD", *what, file=sys.stderr)
             def ready(status=None): tell("ready", status)
+            def stopping(status=None): tell("stopping")
             def heartbeat(): tell("heartbeat")
             def on_pressure(hook): hook(20)
             def expect_dead(obj, why): tell("expect_dead", type(obj).__name__, why)
@@ -402,6 +416,7 @@ class Process(unittest.TestCase):
                 "heartbeat",
                 "expect_dead Session its client has left",
                 "expect_dead PromptSession its client has left",
+                "stopping",
             ],
         )
 

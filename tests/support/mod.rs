@@ -1,6 +1,7 @@
 //! What every test needs: `xtask` as people call it, and launchers that are built once.
 
 pub mod golden;
+pub mod live;
 pub mod shape;
 pub mod task;
 pub mod terminal;

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::before::Before;
+use super::dead;
 use super::json::Object;
 use super::limits::{Ceiling, Source};
 use super::relief::Relief;
@@ -10,7 +11,6 @@ use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::track::Tracked;
 use super::trend::{Heap, Moment, Verdict};
-use super::dead;
 use crate::supervisor::restart;
 
 /// The shape of a report; a number that grows when what is there changes its meaning.

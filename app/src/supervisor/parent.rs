@@ -40,6 +40,8 @@ const CRASHES: [libc::c_int; 8] = [
 ];
 /// Beyond its grace, for what the worker does about it itself.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What cannot be made is not asked for again at once, even where there is no back-off.
+const PAUSE: Duration = Duration::from_millis(50);
 /// A worker that hangs is replaced; so many in a row are left to the watchdogs.
 const HANGS: u32 = 2;
 
@@ -218,7 +220,7 @@ impl<'a> Parent<'a> {
     /// It was never ready: the next one has to wait, and to be there at last.
     fn zygote_is_lost(&mut self) {
         self.zygotes_lost += 1;
-        self.zygote_at = Instant::now() + self.history.wait_after(self.zygotes_lost);
+        self.zygote_at = Instant::now() + self.history.wait_after(self.zygotes_lost).max(PAUSE);
         let is_needed = !matches!(self.worker, Worker::Runs(_));
         if is_needed && self.settings.restarts.is_some_and(|most| self.zygotes_lost > most) {
             log::line(Priority::Error, &restart::gives_up("the zygote ", self.zygotes_lost));
@@ -362,7 +364,10 @@ impl<'a> Parent<'a> {
     fn worker_failed(&mut self, why: &str) {
         log::line(Priority::Error, &format!("no worker can be made: {why}"));
         let last_exit = self.history.last_exit.clone();
-        let next = self.history.ended("", Duration::ZERO);
+        let next = match self.history.ended("", Duration::ZERO) {
+            Next::After(wait) => Next::After(wait.max(PAUSE)),
+            Next::GiveUp => Next::GiveUp,
+        };
         self.history.last_exit = last_exit;
         self.go_on(next);
     }

@@ -55,20 +55,31 @@ pub(super) fn check(
     ];
     if let Some((key, span)) = of_zygote.into_iter().flatten().find(|_| !has_zygote) {
         let text = format!("{key} needs a zygote");
-        let help = "there is one with restart = \"zygote\" under [package.metadata.pyrmware.memory]";
+        let help =
+            "there is one with restart = \"zygote\" under [package.metadata.pyrmware.memory]";
         return Err(source.complain(span, text).help(help));
     }
-    let time = |value| duration(source, value);
-    let heartbeat = raw.heartbeat.as_ref().map(time).transpose()?;
+    let heartbeat = raw.heartbeat.as_ref().map(|value| duration(source, value)).transpose()?;
     let words = ["restart", "exit"].map(|word| (word, Word(word)));
     let default = Service::default();
     Ok(Service {
-        listen: raw.listen.iter().flatten().map(|text| address(source, text)).collect::<Result<_, _>>()?,
+        listen: raw
+            .listen
+            .iter()
+            .flatten()
+            .map(|text| address(source, text))
+            .collect::<Result<_, _>>()?,
         heartbeat,
         watchdog: watchdog(source, raw, heartbeat)?,
         on_crash: choose(source, raw.on_crash.as_ref(), &words)?.or(default.on_crash),
         restarts: raw.restarts.as_ref().map_or(default.restarts, |value| *value.get_ref()),
-        back_off: raw.back_off.as_ref().map(time).transpose()?.unwrap_or(default.back_off),
+        back_off: match &raw.back_off {
+            Some(value) if value.get_ref().as_str() == Some("0 s") => Duration::ZERO,
+            Some(value) => duration(source, value).map_err(|complaint| {
+                complaint.help("or \"0 s\": the application starts again at once")
+            })?,
+            None => default.back_off,
+        },
         preload: raw
             .preload
             .as_ref()
@@ -84,7 +95,9 @@ fn watchdog(
     let Some(device) = &raw.watchdog else {
         let Some(timeout) = &raw.watchdog_timeout else { return Ok(None) };
         let help = "name the device: watchdog = \"/dev/watchdog0\"";
-        return Err(source.complain(timeout.span(), "there is no watchdog to set it for").help(help));
+        return Err(source
+            .complain(timeout.span(), "there is no watchdog to set it for")
+            .help(help));
     };
     if !device.get_ref().starts_with('/') {
         let help = "it is a file of the device, such as /dev/watchdog0";
@@ -92,7 +105,9 @@ fn watchdog(
     }
     let Some(heartbeat) = heartbeat else {
         let text = "a watchdog is fed for the application's heartbeats, and none are awaited";
-        return Err(source.complain(device.span(), text).help("say how often: heartbeat = \"30 s\""));
+        return Err(source
+            .complain(device.span(), text)
+            .help("say how often: heartbeat = \"30 s\""));
     };
     let Some(value) = &raw.watchdog_timeout else {
         return Ok(Some((device.get_ref().clone(), heartbeat * MISSED)));
@@ -131,7 +146,7 @@ impl Service {
         let mut all = vec![
             (keys::SERVICE_ON_CRASH, self.on_crash.to_owned()),
             (keys::SERVICE_RESTARTS, self.restarts.to_string()),
-            (keys::SERVICE_BACK_OFF, milliseconds(self.back_off)),
+            (keys::SERVICE_BACK_OFF, self.back_off.as_millis().to_string()),
         ];
         if !self.listen.is_empty() {
             all.push((keys::SERVICE_LISTEN, self.listen.join("\n")));
