@@ -335,7 +335,7 @@ fn raise(kind: *mut ffi::PyObject, message: &str) -> Raised {
 pub fn inspect_exception(look: impl FnOnce(&Obj) -> Py<()>) {
     let (mut kind, mut value, mut trace) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     // SAFETY: what is taken out is made whole and put back.
-    #[allow(deprecated, reason = "as above")]
+    #[allow(deprecated, reason = "the one set that all versions have")]
     unsafe {
         ffi::PyErr_Fetch(&mut kind, &mut value, &mut trace);
         ffi::PyErr_NormalizeException(&mut kind, &mut value, &mut trace);

@@ -105,7 +105,10 @@ pub fn start(mut feeder: Feeder, mut watch: Watch) {
     feeder.feed(|| watch.is_well(), notify::tell);
     *own() = Some(feeder);
     let started = thread::spawn("watchdog", STACK, move || {
-        while let Some(next) = own().as_ref().and_then(Feeder::next) {
+        loop {
+            let next = own().as_ref().and_then(Feeder::next);
+            // The application has ended.
+            let Some(next) = next else { return };
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
             if let Some(feeder) = own().as_mut() {
                 feeder.feed(|| watch.is_well(), notify::tell);
