@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::devices::{dist, workspace};
 use crate::support::Alone;
 use crate::support::live::{Live, kill};
 use crate::support::task::LIMIT;
+use crate::support::workspace::{dist, workspace};
 
 /// Tells its manager what its arguments say; makes progress unless SIGUSR1 has stopped it, until SIGUSR2.
 const TELLER: &str = r#"

@@ -10,9 +10,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::devices::{dist, workspace};
 use crate::support::Alone;
 use crate::support::live::{Live, kill};
+use crate::support::workspace::{dist, workspace};
 
 /// Says who it is, then does what its first argument says.
 const STEADY: &str = r#"
