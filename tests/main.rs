@@ -17,6 +17,7 @@ mod leakcheck;
 mod memory;
 mod memory_page;
 mod notify;
+mod relief;
 mod reproducible;
 mod restart;
 mod runtime;

@@ -346,18 +346,40 @@ pub fn inspect_exception(look: impl FnOnce(&Obj) -> Py<()>) {
     }
 }
 
+/// An exception that was taken out of the interpreter, or that there was none.
+pub struct Exception([*mut ffi::PyObject; 3]);
+
+impl Exception {
+    /// Takes out what is set.
+    pub fn take() -> Exception {
+        let [mut kind, mut value, mut trace] = [ptr::null_mut(); 3];
+        // SAFETY: fills the three with references of their own, or null.
+        #[allow(deprecated, reason = "the one pair that all versions have")]
+        unsafe {
+            ffi::PyErr_Fetch(&mut kind, &mut value, &mut trace);
+        }
+        Exception([kind, value, trace])
+    }
+
+    /// Puts it back, in place of what is set now; whether there was one.
+    pub fn put_back(self) -> bool {
+        let [kind, value, trace] = self.0;
+        // SAFETY: gives away what was taken.
+        #[allow(deprecated, reason = "as above")]
+        unsafe {
+            ffi::PyErr_Restore(kind, value, trace);
+        }
+        !kind.is_null()
+    }
+}
+
 /// Does something between an exception and whoever handles it; what it raises itself is dropped.
 pub fn without_exception(work: impl FnOnce() -> Py<()>) {
-    let (mut kind, mut value, mut trace) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-    // SAFETY: what is taken out, or null, is put back.
-    #[allow(deprecated, reason = "the one pair that all versions have")]
-    unsafe {
-        ffi::PyErr_Fetch(&mut kind, &mut value, &mut trace);
-        if work().is_err() {
-            ffi::PyErr_Clear();
-        }
-        ffi::PyErr_Restore(kind, value, trace);
+    let before = Exception::take();
+    if let Err(raised) = work() {
+        raised.forget();
     }
+    before.put_back();
 }
 
 /// Waits for something without the GIL; `work` touches no object.

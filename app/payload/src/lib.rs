@@ -70,6 +70,10 @@ pub const WRITES_ONLY: [&str; 5] = ["http.client", "inspect", "locale", "re._con
 /// Folder beside the launcher in which sidecar files keep their payload paths.
 pub const SIDECAR_DIR: &str = "lib";
 
+/// Caches of well-known packages that the launcher can clear.
+pub const CACHES: [&str; 6] =
+    ["prompt_toolkit", "re", "linecache", "fnmatch", "warnings", "sqlalchemy"];
+
 /// Keys of the manifest's settings.
 pub mod keys {
     /// The application's name, as in `[project]`.
@@ -111,6 +115,15 @@ pub mod keys {
     pub const MEMORY_INTERVAL: &str = "memory-interval";
     /// Milliseconds ahead within which a limit is of interest.
     pub const MEMORY_HORIZON: &str = "memory-horizon";
+    /// Milliseconds after which giving memory back begins nothing more.
+    pub const MEMORY_RELIEF_TIME: &str = "memory-relief-time";
+    /// The caches that are cleared, with spaces between: of [`CACHES`](super::CACHES), `auto` for all of these, and
+    /// `functools:NAME`; absent: none.
+    pub const MEMORY_CACHES: &str = "memory-caches";
+    /// What is done where the kernel tells that tasks wait for memory: `relief`, or `off`.
+    pub const MEMORY_PRESSURE: &str = "memory-pressure";
+    /// When garbage is collected for the first time: `late` or `stock`.
+    pub const MEMORY_GC: &str = "memory-gc";
     /// Milliseconds that the application has to end.
     pub const MEMORY_GRACE: &str = "memory-grace";
     /// Milliseconds after which an object is looked for that the application has declared dead.

@@ -54,8 +54,8 @@ pub fn run(action: Action) -> i32 {
     }
     started(importer::complete());
     started(memory::snapshot::install());
-    if memory.is_some() {
-        started(memory::install());
+    if let Some(settings) = &memory {
+        started(memory::install(settings));
     }
     if service.is_some() {
         started(supervisor::install());

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::{attach, dead, guard, heap, look};
+use super::{Settings, attach, caches, collector, dead, guard, heap, look};
 use crate::object::{Obj, Py, function, import};
 use crate::supervisor::restart;
 
@@ -18,13 +18,17 @@ pub fn hooks() -> Vec<Obj> {
 ///
 /// # Errors
 /// An exception is set.
-pub fn install() -> Py<()> {
+pub fn install(settings: &Settings) -> Py<()> {
     let native = import("_pyrmware")?;
     native.set_attr("on_pressure", &function!("on_pressure", on_pressure, &native)?)?;
     native.set_attr("memory", &function!("memory", memory, &native)?)?;
     native.set_attr("last_exit", &function!("last_exit", last_exit, &native)?)?;
     native.set_attr("expect_dead", &function!("expect_dead", dead::declare, &native)?)?;
     attach::install(&native)?;
+    caches::install(&native)?;
+    if settings.late_collector {
+        collector::delay()?;
+    }
     let callbacks = import("gc")?.attr("callbacks")?;
     callbacks.append(&function!("at_collection", heap::at_collection, &native)?)
 }

@@ -1,12 +1,12 @@
 //! The thread that looks at the process, and what it does about what it sees.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::folder::{Folder, Outcome};
 use super::inquiry::{Answer, Inquiry};
-use super::limits::{self, Ceiling};
+use super::limits::{self, Amount, Ceiling, Source};
+use super::pressure::Watch;
 use super::relief::{self, HARD, Relief, SOFT};
 use super::report::Facts;
 use super::settings::{OnHard, Settings};
@@ -20,15 +20,18 @@ use crate::supervisor::{pulse, restart};
 const LOOKS: u32 = 3;
 /// So many looks the application is taken to be starting, and is not yet as large as it will be.
 const FIRST: u64 = 5;
-/// Private memory is looked at, which costs milliseconds, from this part of the lowest limit on, and when
-/// the judge wants it.
+/// Private memory is looked at from this part of the lowest limit on, as often as may be, and when the judge
+/// wants it.
 const NEAR: (u64, u64) = (9, 10);
 /// What was told is told again when for so many looks there was no reason to.
 const FORGOTTEN: u64 = 1000;
-/// Giving memory back stops the application: not more often than this,
+/// Giving memory back stops the application: for no more than this part of the time,
+const SHARE: u32 = 50;
+/// and not more often than this when it gave less than a part of the limit, twice as seldom each time,
 const PAUSE: Duration = Duration::from_secs(30);
-/// and when it gave less than this part of the limit, twice as seldom each time.
 const WORTH: u64 = 50;
+/// unless memory has grown by another part of the limit since then.
+const GROWN: u64 = 8;
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Seconds that a restart waits for a snapshot.
@@ -38,13 +41,15 @@ const TOLD: usize = 3;
 /// The thread reads small files and formats lines.
 const STACK: usize = 128 << 10;
 
-static LIMITS: OnceLock<(Option<u64>, Option<u64>)> = OnceLock::new();
+/// The limits in bytes; 0: there is none.
+static LIMITS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 /// The process that the guard is in; children that it forks have a copy of all but the thread.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
 
 /// The limits in bytes.
 pub fn limits() -> (Option<u64>, Option<u64>) {
-    LIMITS.get().copied().unwrap_or_default()
+    let [soft, hard] = [0, 1].map(|at| Some(LIMITS[at].load(Ordering::Relaxed)));
+    (soft.filter(|bytes| *bytes > 0), hard.filter(|bytes| *bytes > 0))
 }
 
 /// Whether there is a guard in this process. A handler of signals may ask.
@@ -55,20 +60,18 @@ pub fn is_here() -> bool {
 
 /// Starts to look. Without `/proc` there is nothing to see, which is told.
 pub fn start(settings: Settings) {
-    let ceiling = limits::ceiling();
-    let bytes = |amount: limits::Amount| ceiling.map(|ceiling| amount.of(ceiling.bytes));
-    let found = (settings.soft.and_then(bytes), settings.hard.and_then(bytes));
-    if ceiling.is_none() || look::rss().is_none() {
+    relief::plan(settings.relief.clone());
+    let (Some(ceiling), Some(_)) = (limits::ceiling(), look::rss()) else {
         log::line(Priority::Warning, "memory: not supervised: /proc is not mounted");
         return;
-    }
-    // Set once: there is one start.
-    let _ = LIMITS.set(found);
+    };
     dead::start(settings.dead_after);
     // SAFETY: a system call.
     PROCESS.store(unsafe { libc::getpid() }, Ordering::Release);
     let listens = settings.signal;
-    match spawn(Guard::new(settings, ceiling, found)) {
+    let guard = Guard::new(settings, ceiling);
+    guard.tell_what_is_missing();
+    match spawn(guard) {
         Ok(thread) if listens => signal::listen(thread),
         Ok(_) => {}
         Err(error) => {
@@ -80,6 +83,7 @@ pub fn start(settings: Settings) {
 
 fn spawn(mut guard: Guard) -> std::io::Result<std::thread::Thread> {
     crate::thread::spawn("memory", STACK, move || {
+        guard.watch.listen(std::thread::current());
         loop {
             let next = Instant::now() + guard.settings.interval;
             while let Some(rest) = next.checked_duration_since(Instant::now())
@@ -87,6 +91,9 @@ fn spawn(mut guard: Guard) -> std::io::Result<std::thread::Thread> {
             {
                 std::thread::park_timeout(rest);
                 guard.attend();
+                if guard.watch.is_told() {
+                    break;
+                }
             }
             guard.look();
             guard.attend();
@@ -96,23 +103,26 @@ fn spawn(mut guard: Guard) -> std::io::Result<std::thread::Thread> {
 
 struct Guard {
     settings: Settings,
-    ceiling: Option<Ceiling>,
+    ceiling: Ceiling,
     soft: Option<u64>,
     hard: Option<u64>,
+    watch: Watch,
     since: Instant,
     judge: Judge,
     looks: u64,
-    /// What was seen last.
+    /// What was seen last; whether tasks wait for memory.
     rss: u64,
-    private: Option<u64>,
+    private: look::Private,
+    pressed: bool,
     heap: Option<Heap>,
     /// Looks in a row over a limit.
     over_soft: u32,
     over_hard: u32,
     /// It has been below the hard limit: only then can starting again help.
     has_fitted: bool,
-    /// The last relief, and how long nothing is asked of the application after it.
-    relieved: Option<Instant>,
+    /// The last relief: when it was asked for and how much memory there was; and how long nothing is asked of
+    /// the application after it.
+    relieved: Option<(Instant, u64)>,
     pause: Duration,
     last_relief: Option<Relief>,
     /// What was said of the trend last; and what was told of it, with the look at which it last was true.
@@ -121,42 +131,75 @@ struct Guard {
     /// What is told when garbage has been collected, for it may be that.
     doubt: Option<Verdict>,
     told_hard: bool,
+    /// The cache or hook of which was told that it does not return.
+    told_running: Option<String>,
     folder: Option<Folder>,
     inquiry: Inquiry,
 }
 
 impl Guard {
-    fn new(
-        settings: Settings,
-        ceiling: Option<Ceiling>,
-        (soft, hard): (Option<u64>, Option<u64>),
-    ) -> Guard {
+    fn new(settings: Settings, ceiling: Ceiling) -> Guard {
+        let group = (ceiling.source == Source::Cgroup).then(limits::group).flatten();
         let folder = settings.report_dir.clone().map(Folder::new);
         let inquiry = Inquiry::new(&settings.track);
         let judge = Judge::new(Scale::of(settings.interval, settings.horizon));
-        Guard {
+        let watch = if settings.pressure { Watch::new(group.as_deref()) } else { Watch::default() };
+        let mut guard = Guard {
             settings,
             ceiling,
-            soft,
-            hard,
+            soft: None,
+            hard: None,
+            watch,
             since: Instant::now(),
             judge,
             looks: 0,
             rss: 0,
-            private: None,
+            private: look::Private::default(),
+            pressed: false,
             heap: None,
             over_soft: 0,
             over_hard: 0,
             has_fitted: false,
             relieved: None,
-            pause: PAUSE,
+            pause: Duration::ZERO,
             last_relief: None,
             verdicts: Vec::new(),
             told: Vec::new(),
             doubt: None,
             told_hard: false,
+            told_running: None,
             folder,
             inquiry,
+        };
+        guard.set_limits(0);
+        guard
+    }
+
+    /// The limits in bytes, of what there is now. The soft one leaves room for others in the control group.
+    fn set_limits(&mut self, used: u64) {
+        let Ceiling { bytes, .. } = self.ceiling;
+        let left = if used > 0 { self.ceiling.left_beside_others(used) } else { bytes };
+        self.soft = self.settings.soft.map(|amount| amount.of(left));
+        self.hard = self.settings.hard.map(|amount| amount.of(bytes));
+        for (place, limit) in LIMITS.iter().zip([self.soft, self.hard]) {
+            place.store(limit.unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+
+    /// Where something else is taken for what there is not.
+    fn tell_what_is_missing(&self) {
+        let limits = [self.settings.soft, self.settings.hard];
+        let in_parts = limits.iter().any(|limit| matches!(limit, Some(Amount::Percent(_))));
+        if in_parts && self.ceiling.source == Source::Machine {
+            let machine = mib(self.ceiling.bytes as i64);
+            let text = format!(
+                "memory: no control group has a limit: parts are of the machine's {machine}"
+            );
+            log::line(Priority::Notice, &text);
+        }
+        if self.settings.pressure && !self.watch.is_there() {
+            let text = "memory: this kernel tells of no pressure (PSI): looks alone find it";
+            log::line(Priority::Notice, text);
         }
     }
 
@@ -167,8 +210,15 @@ impl Guard {
         let at = self.since.elapsed();
         let seldom = self.judge.is_due(at);
         self.looks += 1;
-        let private = (near || seldom).then(look::private).flatten();
-        (self.rss, self.private) = (rss, private);
+        // What was found by reckoning is not enough to end an application.
+        let ends = self.over_hard + 1 >= LOOKS && !self.told_hard;
+        let private = (near || seldom).then(|| self.private.look(rss, ends)).flatten();
+        (self.rss, self.pressed) = (rss, self.watch.pressed());
+        if seldom && let Some(ceiling) = limits::ceiling() {
+            self.ceiling = ceiling;
+            self.set_limits(self.used());
+        }
+        self.watch_relief();
         let (fds, threads) = if seldom { (look::fds(), look::threads()) } else { (None, None) };
         let tasks = if seldom { tasks::count() } else { None };
         if let Some(relief) = relief::done() {
@@ -186,10 +236,10 @@ impl Guard {
         if self.over_hard >= LOOKS {
             self.at_hard();
         } else if self.over_hard > 0 {
-            relief::request(HARD);
-        } else if self.over_soft >= LOOKS && self.may_relieve() {
-            self.relieved = Some(Instant::now());
-            relief::request(SOFT);
+            relief::request(HARD, None);
+        } else if (self.over_soft >= LOOKS || self.pressed) && self.may_relieve(used) {
+            self.relieved = Some((Instant::now(), used));
+            relief::request(SOFT, if self.pressed { None } else { self.soft });
         }
         if seldom {
             heap::count();
@@ -207,28 +257,43 @@ impl Guard {
 
     /// What other processes share would not come back.
     fn used(&self) -> u64 {
-        self.private.unwrap_or(self.rss)
+        self.private.reckon(self.rss)
     }
 
-    fn may_relieve(&self) -> bool {
-        self.relieved.is_none_or(|last| last.elapsed() >= self.pause)
+    /// A hook that never returns cannot be ended, but it can be named; the hard limit holds meanwhile.
+    fn watch_relief(&mut self) {
+        let stuck = relief::running().filter(|(_, since)| *since >= self.settings.grace);
+        let stuck = stuck.map(|(name, _)| name);
+        if let Some(name) = stuck.as_ref().filter(|name| self.told_running.as_ref() != Some(name)) {
+            let grace = self.settings.grace.as_secs_f64();
+            let text = format!(
+                "memory: {name} was to give memory back and has not returned within {grace} s; \
+                 the application stands still until it does"
+            );
+            log::line(Priority::Warning, &text);
+        }
+        self.told_running = stuck;
+    }
+
+    fn may_relieve(&self, used: u64) -> bool {
+        let part = self.soft.or(self.hard).unwrap_or(u64::MAX) / GROWN;
+        self.relieved.is_none_or(|(last, then)| last.elapsed() >= self.pause || used >= then + part)
     }
 
     fn after_relief(&mut self, relief: Relief) {
         let worth = self.soft.or(self.hard).unwrap_or(0) / WORTH;
-        let helped = relief.total() >= worth as i64;
-        self.pause = if helped { PAUSE } else { (self.pause * 2).min(LONGEST) };
-        let given: Vec<String> = relief
-            .given
-            .iter()
-            .filter(|(_, bytes)| bytes.unsigned_abs() >= 1 << 16)
-            .map(|(what, bytes)| format!("{what} {}", mib(*bytes)))
-            .collect();
-        let level = if relief.level >= HARD { "hard" } else { "soft" };
-        let detail =
-            if given.is_empty() { String::new() } else { format!(": {}", given.join(", ")) };
-        let (total, took) = (mib(relief.total()), relief.took.as_millis());
-        let text = format!("memory: {level} limit: {total} given back in {took} ms{detail}");
+        let helped = relief.total().max(relief.freed) >= worth as i64;
+        self.pause = if helped || relief.waiting > 0 {
+            (relief.cost * SHARE).min(LONGEST)
+        } else {
+            (self.pause * 2).clamp(PAUSE, LONGEST)
+        };
+        let why = match relief.level {
+            HARD.. => "hard limit",
+            _ if relief.pressed => "pressure",
+            _ => "soft limit",
+        };
+        let text = format!("memory: {why}: {}", relief.text());
         log::line(Priority::Notice, &text);
         self.last_relief = Some(relief);
         if helped {
@@ -257,7 +322,7 @@ impl Guard {
         log::line(Priority::Error, &text);
         self.inquiry.ask("hard", text);
         if self.settings.on_hard != OnHard::Report && self.has_fitted {
-            let answer = self.inquiry.now(LAST_LOOK, self.ceiling, self.rss);
+            let answer = self.inquiry.now(LAST_LOOK, Some(self.ceiling), self.rss);
             self.take_in(answer);
             restart::ask();
             std::thread::sleep(self.settings.grace);
@@ -268,7 +333,9 @@ impl Guard {
     fn tell_verdicts(&mut self) {
         let limit = self.hard.or(self.soft).unwrap_or(u64::MAX);
         let headroom = Headroom {
-            memory: limit.saturating_sub(self.used()),
+            memory: limit
+                .min(self.ceiling.left_beside_others(self.used()))
+                .saturating_sub(self.used()),
             fds: fd_limit().map(|most| most.saturating_sub(look::fds().unwrap_or(0).into())),
             threads: None,
         };
@@ -324,7 +391,7 @@ impl Guard {
         if signal::asked() {
             self.inquiry.ask("signal", String::new());
         }
-        if let Some(answer) = self.inquiry.step(self.looks, self.ceiling, self.rss) {
+        if let Some(answer) = self.inquiry.step(self.looks, Some(self.ceiling), self.rss) {
             self.take_in(answer);
         }
     }
@@ -375,8 +442,9 @@ impl Guard {
             settings: &self.settings,
             seconds: self.since.elapsed().as_secs(),
             rss: self.rss,
-            private: self.private,
-            ceiling: self.ceiling,
+            private: self.private.known(self.rss),
+            ceiling: Some(self.ceiling),
+            pressure: self.watch.now(),
             limits: (self.soft, self.hard),
             counts: (look::fds(), look::threads(), tasks::count()),
             heap: self.heap,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use pyo3_ffi as ffi;
 
 use super::trend::{Heap, Malloc};
-use super::{attach, dead, tasks};
+use super::{attach, collector, dead, tasks};
 use crate::object::{Obj, Py, import, without_exception};
 
 const NOTHING: u8 = 0;
@@ -78,6 +78,9 @@ pub fn at_collection(args: &[Obj]) -> Py {
     const OLDEST: i64 = 2;
     let [phase, info, ..] = args else { return Ok(Obj::none()) };
     let generation = info.attr("get")?.call(&[&Obj::str("generation")?])?.to_int()?;
+    if phase.plain() == Some("start") {
+        collector::began()?;
+    }
     match phase.plain() {
         Some("start") if generation == OLDEST => BEFORE.store(look()?.in_use(), Ordering::Relaxed),
         Some("stop") if generation == OLDEST => {
@@ -92,7 +95,11 @@ pub fn at_collection(args: &[Obj]) -> Py {
     Ok(Obj::none())
 }
 
-fn look() -> Py<Heap> {
+/// What there is now, garbage included. Called with the interpreter's lock.
+///
+/// # Errors
+/// An exception is set.
+pub fn look() -> Py<Heap> {
     let blocks = import("sys")?.attr("getallocatedblocks")?.call(&[])?.to_int()?;
     Ok(Heap {
         objects: 0,

@@ -1,7 +1,7 @@
 //! How much memory there is, and how much of it the application may have.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes, or a part of what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,15 @@ pub struct Ceiling {
     pub bytes: u64,
     /// Who says so.
     pub source: Source,
+    /// Of a control group: bytes that it uses as a whole, without files that it has not touched for long.
+    pub usage: Option<u64>,
+}
+
+impl Ceiling {
+    /// What is left for a process that uses so much: of a control group, all processes share its limit.
+    pub fn left_beside_others(&self, own: u64) -> u64 {
+        self.bytes.saturating_sub(self.usage.map_or(0, |usage| usage.saturating_sub(own)))
+    }
 }
 
 /// Where a ceiling comes from.
@@ -49,44 +58,112 @@ pub enum Source {
 }
 
 /// The lowest limit of the control groups around this process, else the machine's memory; none without `/proc`.
+/// Limits change while a process runs. Costs some ten microseconds.
 pub fn ceiling() -> Option<Ceiling> {
     within(Path::new("/"))
+}
+
+/// The folder of the control group of version 2 that this process is in.
+pub fn group() -> Option<PathBuf> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    groups
+        .lines()
+        .find_map(|line| Hierarchy::of(line).filter(|it| it.0.limit == V2.limit))
+        .map(|(hierarchy, group)| Path::new("/").join(hierarchy.mount).join(group))
+}
+
+/// The files of one version of control groups.
+struct Hierarchy {
+    mount: &'static str,
+    limit: &'static str,
+    usage: &'static str,
+    inactive: &'static str,
+}
+
+const V2: Hierarchy = Hierarchy {
+    mount: "sys/fs/cgroup",
+    limit: "memory.max",
+    usage: "memory.current",
+    inactive: "inactive_file ",
+};
+
+const V1: Hierarchy = Hierarchy {
+    mount: "sys/fs/cgroup/memory",
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    inactive: "total_inactive_file ",
+};
+
+impl Hierarchy {
+    /// What a line of `/proc/self/cgroup` says of memory: "0::/a/b" of version 2, "7:memory:/a/b" of version 1.
+    fn of(line: &str) -> Option<(&'static Hierarchy, &str)> {
+        let mut fields = line.splitn(3, ':');
+        let (_, controllers, group) = (fields.next()?, fields.next()?, fields.next()?);
+        let hierarchy = match controllers {
+            "" => &V2,
+            names if names.split(',').any(|name| name == "memory") => &V1,
+            _ => return None,
+        };
+        Some((hierarchy, group.trim_start_matches('/')))
+    }
+
+    /// The group with the lowest limit among this one and those around it: its limit and its folder.
+    fn lowest(
+        &'static self,
+        root: &Path,
+        group: &str,
+    ) -> Option<(u64, PathBuf, &'static Hierarchy)> {
+        let mount = root.join(self.mount);
+        let group = mount.join(group);
+        let around = group.ancestors().take_while(|folder| folder.starts_with(&mount));
+        // "max", or a number near 2^63 where there is none.
+        let limits = around.filter_map(|folder| {
+            let limit = number(&folder.join(self.limit))?;
+            Some((limit, folder.to_owned(), self))
+        });
+        limits.min_by_key(|(limit, ..)| *limit)
+    }
+
+    /// Bytes that a group uses and that the kernel cannot simply take back.
+    fn used(&self, folder: &Path) -> Option<u64> {
+        let usage = number(&folder.join(self.usage))?;
+        let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+        let inactive = stat.lines().find_map(|line| line.strip_prefix(self.inactive)?.parse().ok());
+        Some(usage.saturating_sub(inactive.unwrap_or(0)))
+    }
+}
+
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 fn within(root: &Path) -> Option<Ceiling> {
     let meminfo = fs::read_to_string(root.join("proc/meminfo")).ok()?;
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let total: u64 = total.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    let machine = Ceiling { bytes: total * 1024, source: Source::Machine };
+    let machine = Ceiling { bytes: total * 1024, source: Source::Machine, usage: None };
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-    let limits = groups.lines().filter_map(|line| {
-        // "0::/a/b" of version 2, "7:memory:/a/b" of version 1.
-        let mut fields = line.splitn(3, ':');
-        let (_, controllers, group) = (fields.next()?, fields.next()?, fields.next()?);
-        let (mount, file) = match controllers {
-            "" => ("sys/fs/cgroup", "memory.max"),
-            names if names.split(',').any(|name| name == "memory") => {
-                ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
-            }
-            _ => return None,
-        };
-        let mount = root.join(mount);
-        let group = mount.join(group.trim_start_matches('/'));
-        let around = group.ancestors().take_while(|folder| folder.starts_with(&mount));
-        // "max", or a number near 2^63 where there is none.
-        let limit = |folder: &Path| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok();
-        around.filter_map(limit).min()
-    });
-    let lowest = limits.min().filter(|limit: &u64| *limit < machine.bytes);
-    Some(lowest.map_or(machine, |bytes| Ceiling { bytes, source: Source::Cgroup }))
+    let lowest = groups.lines().filter_map(Hierarchy::of);
+    let lowest = lowest.filter_map(|(hierarchy, group)| hierarchy.lowest(root, group));
+    let lowest = lowest.min_by_key(|(limit, ..)| *limit);
+    let lowest = lowest.filter(|(limit, ..)| *limit < machine.bytes);
+    Some(lowest.map_or(machine, |(bytes, folder, hierarchy)| Ceiling {
+        bytes,
+        source: Source::Cgroup,
+        usage: hierarchy.used(&folder),
+    }))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     fn found(files: &[(&str, &str)]) -> Option<Ceiling> {
-        let root = std::env::temp_dir().join(format!("pyrmware-limits-{}", std::process::id()));
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let own = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let root = std::env::temp_dir().join(format!("pyrmware-limits-{}-{}", own.0, own.1));
         let _ = fs::remove_dir_all(&root);
         for (path, text) in files {
             let path = root.join(path);
@@ -101,8 +178,8 @@ mod tests {
     #[test]
     fn the_lowest_limit_around_the_process_counts() {
         let meminfo = ("proc/meminfo", "MemTotal:        2048 kB\nMemFree: 1 kB\n");
-        let machine = Ceiling { bytes: 2 << 20, source: Source::Machine };
-        let group = |bytes| Some(Ceiling { bytes, source: Source::Cgroup });
+        let machine = Ceiling { bytes: 2 << 20, source: Source::Machine, usage: None };
+        let group = |bytes| Some(Ceiling { bytes, source: Source::Cgroup, usage: None });
         assert_eq!(found(&[]), None);
         assert_eq!(found(&[meminfo]), Some(machine));
         let own = ("proc/self/cgroup", "0::/a/b\n");
@@ -115,6 +192,29 @@ mod tests {
         let none = ("sys/fs/cgroup/memory/c/memory.limit_in_bytes", "9223372036854771712\n");
         assert_eq!(found(&[meminfo, old, limit]), group(4096));
         assert_eq!(found(&[meminfo, old, none]), Some(machine));
+    }
+
+    #[test]
+    fn what_a_group_uses_is_without_files_that_nobody_has_touched_for_long() {
+        let meminfo = ("proc/meminfo", "MemTotal:        2048 kB\n");
+        let used = |files: &[(&str, &str)]| found(&[&[meminfo], files].concat()).unwrap();
+        let new = used(&[
+            ("proc/self/cgroup", "0::/a\n"),
+            ("sys/fs/cgroup/a/memory.max", "1000000\n"),
+            ("sys/fs/cgroup/a/memory.current", "700000\n"),
+            ("sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 100000\nactive_file 7\n"),
+        ]);
+        assert_eq!(new.usage, Some(600_000));
+        // Others have 200000 of it.
+        assert_eq!(new.left_beside_others(400_000), 800_000);
+        assert_eq!(new.left_beside_others(700_000), 1_000_000);
+        let old = used(&[
+            ("proc/self/cgroup", "3:memory:/a\n"),
+            ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "1000000\n"),
+            ("sys/fs/cgroup/memory/a/memory.usage_in_bytes", "700000\n"),
+            ("sys/fs/cgroup/memory/a/memory.stat", "inactive_file 1\ntotal_inactive_file 200000\n"),
+        ]);
+        assert_eq!(old.usage, Some(500_000));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the kernel says of this process. What cannot be read is `None`.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// Resident bytes. Costs about a microsecond.
 pub fn rss() -> Option<u64> {
@@ -9,9 +10,56 @@ pub fn rss() -> Option<u64> {
     Some(pages * page_size())
 }
 
+/// Looking at private memory, which takes the kernel milliseconds, is worth this part of a processor.
+const SHARE: f64 = 0.0006;
+
+/// Private memory: what was seen, and what it is reckoned to be between two looks.
+#[derive(Debug, Default)]
+pub struct Private {
+    /// Resident and private bytes at the last look.
+    seen: Option<(u64, u64)>,
+    /// When that was, and what it cost of the thread's processor time.
+    last: Option<(Instant, Duration)>,
+}
+
+impl Private {
+    /// Looks, if it is time to or there is no way around it.
+    pub fn look(&mut self, rss: u64, must: bool) -> Option<u64> {
+        let is_time = |(at, cost): (Instant, Duration)| at.elapsed() >= cost.div_f64(SHARE);
+        if !must && !self.last.is_none_or(is_time) {
+            return None;
+        }
+        let before = processor_time();
+        let private = private();
+        self.last = Some((Instant::now(), processor_time().saturating_sub(before)));
+        self.seen = private.map(|private| (rss, private));
+        private
+    }
+
+    /// What it is now, where it was ever seen.
+    pub fn known(&self, rss: u64) -> Option<u64> {
+        self.seen.map(|_| self.reckon(rss))
+    }
+
+    /// What it is now: what is resident more or less than at the last look is private. Without any look, all is.
+    pub fn reckon(&self, rss: u64) -> u64 {
+        self.seen.map_or(rss, |(then, private)| (private + rss).saturating_sub(then))
+    }
+}
+
+/// That this thread has had.
+pub fn processor_time() -> Duration {
+    // SAFETY: fills a structure of numbers.
+    unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+}
+
 /// Bytes that nobody but this process's end would give back: no other process shares them, and they are
 /// no pages of files that the kernel can read again. Swapped ones are among them. Costs milliseconds.
-pub fn private() -> Option<u64> {
+fn private() -> Option<u64> {
     private_of(&fs::read_to_string("/proc/self/smaps_rollup").ok()?)
 }
 
@@ -45,6 +93,8 @@ fn page_size() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -52,6 +102,22 @@ mod tests {
         assert!(rss().unwrap() > 100 << 10);
         assert!(fds().unwrap() >= 3 && threads().unwrap() >= 1);
         assert!(private().is_none_or(|private| private > 0 && private <= 1 << 40));
+    }
+
+    #[test]
+    fn private_memory_is_looked_at_seldom_and_reckoned_meanwhile() {
+        let mut private = Private::default();
+        assert_eq!(private.reckon(500), 500);
+        private.seen = Some((500, 300));
+        assert_eq!((private.reckon(600), private.reckon(450), private.reckon(0)), (400, 250, 0));
+        // A look of a second is paid for by half an hour.
+        private.last = Some((Instant::now(), Duration::from_secs(1)));
+        assert_eq!(private.look(500, false), None);
+        assert_eq!(
+            private.look(500, true).is_some(),
+            Path::new("/proc/self/smaps_rollup").exists()
+        );
+        assert!(private.last.is_some_and(|(_, cost)| cost < Duration::from_secs(1)));
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! and starts again when it does.
 //!
 //! A thread without the interpreter's lock looks at the process every two seconds ([`guard`]), against
-//! limits of the device or its control group ([`limits`]), has the heap counted now and then ([`heap`]), and
-//! judges where it is going ([`trend`]). At the
-//! soft limit the main thread gives memory back ([`relief`]); at the hard one the process ends and is
-//! started again ([`crate::supervisor`]). What happened is told in one line and kept in a file ([`report`],
-//! [`folder`]).
+//! limits of the device or its control group ([`limits`]), and at once where the kernel tells that tasks wait
+//! for memory ([`pressure`]); it has the heap counted now and then ([`heap`]), and judges where it is going
+//! ([`trend`]). At the soft limit the main thread gives memory back ([`relief`]): garbage, what known caches
+//! hold ([`caches`]), what hooks let go of, each of them scored ([`scores`]). At the hard limit the process ends
+//! and is started again ([`crate::supervisor`]). What happened is told in one line and kept in a file
+//! ([`report`], [`folder`]).
 //!
 //! What there is and who holds it is told by a snapshot ([`snapshot`]): types and containers
 //! ([`census`]), the paths to what was looked for ([`holders`]), and what has grown since an earlier one
@@ -17,7 +18,9 @@
 mod api;
 mod attach;
 mod before;
+mod caches;
 pub mod census;
+mod collector;
 mod dead;
 mod folder;
 mod guard;
@@ -28,9 +31,11 @@ mod job;
 mod json;
 mod limits;
 mod look;
+mod pressure;
 mod relief;
 mod report;
 mod room;
+mod scores;
 mod settings;
 mod signal;
 pub mod snapshot;

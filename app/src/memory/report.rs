@@ -6,7 +6,9 @@ use super::before::Before;
 use super::dead;
 use super::json::Object;
 use super::limits::{Ceiling, Source};
+use super::pressure::Pressure;
 use super::relief::Relief;
+use super::scores::{self, Score};
 use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::track::Tracked;
@@ -32,6 +34,8 @@ pub struct Facts<'a> {
     pub private: Option<u64>,
     /// What there is.
     pub ceiling: Option<Ceiling>,
+    /// What the kernel says of tasks that wait for memory.
+    pub pressure: Option<Pressure>,
     /// The limits in bytes.
     pub limits: (Option<u64>, Option<u64>),
     /// Open files, threads and tasks.
@@ -98,6 +102,10 @@ impl Facts<'_> {
             Some(ceiling) => object.raw("ceiling", &json_of_ceiling(ceiling)),
             None => object.raw("ceiling", "null"),
         };
+        let object = match self.pressure {
+            Some(pressure) => object.raw("pressure", &json_of_pressure(pressure)),
+            None => object.raw("pressure", "null"),
+        };
         let object = object
             .number_or_null("fds", self.counts.0)
             .number_or_null("threads", self.counts.1)
@@ -113,6 +121,7 @@ impl Facts<'_> {
         let object = object
             .list("timeline", self.timeline.iter().map(json_of_moment))
             .list("verdicts", self.verdicts.iter().map(json_of_verdict))
+            .list("hooks", scores::scores().iter().take(items).map(json_of_score))
             .list("dead", dead::json(items))
             .list("tracked", self.tracked.iter().take(items).map(Tracked::json));
         let object = match snapshot {
@@ -155,7 +164,25 @@ fn json_of_relief(relief: &Relief) -> String {
         .number("level", relief.level)
         .number("milliseconds", relief.took.as_millis())
         .raw("given", &given.end())
+        .number("freed", relief.freed)
+        .number("cycles", relief.cycles)
+        .number("waiting", relief.waiting)
         .end()
+}
+
+fn json_of_pressure(pressure: Pressure) -> String {
+    Object::new().decimal("some_avg10", pressure.some).decimal("full_avg10", pressure.full).end()
+}
+
+fn json_of_score(score: &Score) -> Object {
+    Object::new()
+        .text("name", &score.name)
+        .number("calls", score.calls)
+        .number("bytes", score.bytes)
+        .number("freed", score.freed)
+        .decimal("milliseconds", score.took.as_secs_f64() * 1e3)
+        .number("useless", score.useless())
+        .number("failed", score.failed)
 }
 
 fn json_of_moment(moment: &Moment) -> Object {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pyrmware_payload::{Payload, keys};
 
 use super::limits::Amount;
+use super::relief::Plan;
 
 /// What is configured; made by xtask, which has checked it.
 #[derive(Clone, Debug)]
@@ -30,6 +31,12 @@ pub struct Settings {
     pub track: Vec<String>,
     /// SIGUSR1 asks for a report.
     pub signal: bool,
+    /// How memory is given back.
+    pub relief: Plan,
+    /// Whether memory is given back where the kernel tells that tasks wait for it.
+    pub pressure: bool,
+    /// Whether the first garbage collection comes late.
+    pub late_collector: bool,
     /// As they appear in reports.
     pub app: String,
     /// As they appear in reports.
@@ -86,6 +93,7 @@ impl Settings {
             (Some("restart"), _) => return Err(wrong(keys::MEMORY_RESTART)()),
             _ => return Err(wrong(keys::MEMORY_ON_HARD)()),
         };
+        let caches = text(keys::MEMORY_CACHES).unwrap_or_default();
         Ok(Some(Settings {
             soft,
             hard,
@@ -98,6 +106,20 @@ impl Settings {
             track: track.split_whitespace().map(str::to_owned).collect(),
             signal,
             python: text(keys::PYTHON).unwrap_or_default().to_owned(),
+            relief: Plan {
+                time: time(keys::MEMORY_RELIEF_TIME)?,
+                caches: caches.split_whitespace().map(str::to_owned).collect(),
+            },
+            pressure: match text(keys::MEMORY_PRESSURE) {
+                Some("relief") => true,
+                Some("off") => false,
+                _ => return Err(wrong(keys::MEMORY_PRESSURE)()),
+            },
+            late_collector: match text(keys::MEMORY_GC) {
+                Some("late") => true,
+                Some("stock") => false,
+                _ => return Err(wrong(keys::MEMORY_GC)()),
+            },
             app: text(keys::APP).unwrap_or_default().to_owned(),
             version: text(keys::VERSION).unwrap_or_default().to_owned(),
         }))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pyrmware_payload::keys;
+use pyrmware_payload::{CACHES, keys};
 use toml::{Spanned, Value};
 
 use super::device_side::choose;
@@ -20,6 +20,10 @@ pub struct Memory {
     report_dir: Option<String>,
     interval: Duration,
     horizon: Duration,
+    relief_time: Duration,
+    caches: Vec<String>,
+    gc: &'static str,
+    pressure: &'static str,
     grace: Duration,
     dead_after: Duration,
     track: Vec<String>,
@@ -38,6 +42,8 @@ enum Amount {
 const INTERVAL: Duration = Duration::from_secs(2);
 /// A limit is of interest so far ahead, unless it is said.
 const HORIZON: Duration = Duration::from_secs(24 * 3600);
+/// What giving memory back may take, unless it is said.
+const RELIEF_TIME: Duration = Duration::from_secs(1);
 /// What the application has to end, unless it is said.
 const GRACE: Duration = Duration::from_secs(10);
 /// When an object is looked for that the application has declared dead, unless it is said.
@@ -80,6 +86,10 @@ pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Mem
             .complain(name.span(), "this is no full name of a class")
             .help("it has the module in front of it: \"package.module.Class\""));
     }
+    let words = ["relief", "off"].map(|word| (word, Word(word)));
+    let pressure = choose(source, raw.pressure.as_ref(), &words)?.or("relief");
+    let words = ["late", "stock"].map(|word| (word, Word(word)));
+    let gc = choose(source, raw.gc.as_ref(), &words)?.or("late");
     Ok(Memory {
         soft,
         hard,
@@ -88,6 +98,10 @@ pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Mem
         report_dir: raw.report_dir.as_ref().map(|path| path.get_ref().clone()),
         interval: time(&raw.interval, INTERVAL)?,
         horizon: time(&raw.horizon, HORIZON)?,
+        gc,
+        pressure,
+        relief_time: time(&raw.relief_time, RELIEF_TIME)?,
+        caches: raw.caches.as_ref().map_or(Ok(vec![AUTO.to_owned()]), |it| caches(source, it))?,
         grace: time(&raw.grace, GRACE)?,
         dead_after: time(&raw.dead_after, DEAD_AFTER)?,
         track: raw.track.iter().map(|name| name.get_ref().clone()).collect(),
@@ -95,7 +109,7 @@ pub(super) fn check(source: &Source, table: &Spanned<raw::Memory>) -> Result<Mem
     })
 }
 
-/// Whether it is names with dots between. A class within a function has `<locals>` in its name.
+/// Whether it is names with dots between, as classes and functions of modules have. One within a function has `<locals>` in its name.
 fn is_class(name: &str) -> bool {
     let is_name = |part: &str| {
         let plain = |char: char| char == '_' || char.is_alphanumeric();
@@ -103,6 +117,33 @@ fn is_class(name: &str) -> bool {
             || part.chars().all(plain) && part.starts_with(|char: char| !char.is_ascii_digit())
     };
     name.contains('.') && name.split('.').all(is_name)
+}
+
+/// All that can be cleared whatever it is used for.
+const AUTO: &str = "auto";
+/// What is remembered by functions of the application and of packages.
+const FUNCTIONS: &str = "functools:";
+
+/// `"auto"`, `"off"`, or a list of names.
+fn caches(source: &Source, value: &Spanned<Value>) -> Result<Vec<String>, Complaint> {
+    let names = match value.get_ref() {
+        Value::String(word) if word == "off" => return Ok(Vec::new()),
+        Value::String(word) if word == AUTO => return Ok(vec![word.clone()]),
+        Value::Array(names) => names.iter().map(|name| name.as_str().unwrap_or_default()).collect(),
+        _ => vec![""],
+    };
+    let known = |name: &&str| match name.strip_prefix(FUNCTIONS) {
+        Some(function) => function == "*" || is_class(function),
+        None => *name == AUTO || CACHES.contains(name),
+    };
+    match names.iter().find(|name| !known(name)) {
+        None => Ok(names.into_iter().map(str::to_owned).collect()),
+        Some(_) => Err(source.complain(value.span(), "there is no such cache").help(format!(
+            "accepted: \"auto\", \"off\", or a list of \"auto\", {}, \
+             \"functools:package.module.function\" and \"functools:*\"",
+            CACHES.map(|name| format!("\"{name}\"")).join(", ")
+        ))),
+    }
 }
 
 /// A word that is accepted; empty: none was given.
@@ -138,6 +179,27 @@ impl Memory {
         self.restart == "zygote"
     }
 
+    /// Limits in bytes, all else by default but the interval where it is given; for measurements.
+    pub fn within(soft: u64, hard: u64, interval: Option<Duration>) -> Memory {
+        Memory {
+            soft: Some(Amount::Bytes(soft)),
+            hard: Some(Amount::Bytes(hard)),
+            on_hard: "restart",
+            restart: "exec",
+            report_dir: None,
+            interval: interval.unwrap_or(INTERVAL),
+            horizon: HORIZON,
+            dead_after: DEAD_AFTER,
+            track: Vec::new(),
+            signal: "SIGUSR1",
+            gc: "late",
+            pressure: "relief",
+            relief_time: RELIEF_TIME,
+            caches: vec![AUTO.to_owned()],
+            grace: GRACE,
+        }
+    }
+
     /// As the launcher reads them in its payload.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let amount = |amount: Amount| match amount {
@@ -153,6 +215,10 @@ impl Memory {
             (keys::MEMORY_RESTART, self.restart.to_owned()),
             (keys::MEMORY_INTERVAL, milliseconds(self.interval)),
             (keys::MEMORY_HORIZON, milliseconds(self.horizon)),
+            (keys::MEMORY_RELIEF_TIME, milliseconds(self.relief_time)),
+            (keys::MEMORY_PRESSURE, self.pressure.to_owned()),
+            (keys::MEMORY_GC, self.gc.to_owned()),
+            (keys::MEMORY_CACHES, self.caches.join(" ")),
             (keys::MEMORY_GRACE, milliseconds(self.grace)),
             (keys::MEMORY_DEAD_AFTER, milliseconds(self.dead_after)),
             (keys::MEMORY_SIGNAL, self.signal.to_owned()),

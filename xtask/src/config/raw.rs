@@ -164,6 +164,10 @@ pub struct Memory {
     pub report_dir: Option<Text>,
     pub interval: Option<Spanned<Value>>,
     pub horizon: Option<Spanned<Value>>,
+    pub relief_time: Option<Spanned<Value>>,
+    pub caches: Option<Spanned<Value>>,
+    pub gc: Option<Text>,
+    pub pressure: Option<Text>,
     pub grace: Option<Spanned<Value>>,
     pub dead_after: Option<Spanned<Value>>,
     #[serde(default)]
