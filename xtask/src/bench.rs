@@ -5,6 +5,7 @@ mod app;
 mod build;
 mod loops;
 mod measure;
+mod memory;
 mod peers;
 mod size;
 mod startup;
@@ -31,7 +32,8 @@ Examples:
   cargo xtask bench startup --app web --runs 41      one application, more runs
   cargo xtask bench size --peers pex,launcher        two peers
   cargo xtask bench build --readme                   put the table into README.md
-  cargo xtask bench loops                            hot loops, with and without lazy imports")]
+  cargo xtask bench loops                            hot loops, with and without lazy imports
+  cargo xtask bench memory                           what supervising memory costs")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -43,6 +45,7 @@ enum What {
     Size(size::Args),
     Build(build::Args),
     Loops(loops::Args),
+    Memory(memory::Args),
 }
 
 /// Seconds. Nuitka takes minutes for each of its many.
@@ -59,6 +62,7 @@ impl Args {
             What::Size(args) => args.run(ui),
             What::Build(args) => args.run(ui),
             What::Loops(args) => args.run(ui),
+            What::Memory(args) => args.run(ui),
         }
     }
 }
