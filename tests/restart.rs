@@ -408,7 +408,7 @@ impl Group {
             let group = Group(folder);
             let files = ["memory.max", "memory.limit_in_bytes", "pids.max"];
             let has = |file: &&str| file.starts_with(controller) && group.0.join(file).exists();
-            files.iter().any(|file| has(file)).then_some(group)
+            files.iter().any(has).then_some(group)
         });
         if found.is_none() {
             eprintln!("no control group of {controller} can be made here: not tested");

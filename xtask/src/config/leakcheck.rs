@@ -60,7 +60,8 @@ pub(super) fn check(source: &Source, raw: raw::Leakcheck) -> Result<Leakcheck, C
             .complain(cycles.span(), "so few cycles tell a leak from nothing")
             .help(format!("accepted: {FEWEST} or more")));
     }
-    for reason in raw.allow.values().filter(|reason| reason.get_ref().trim().is_empty()) {
+    let mut reasons = raw.allow.values();
+    if let Some(reason) = reasons.find(|reason| reason.get_ref().trim().is_empty()) {
         return Err(source
             .complain(reason.span(), "there is no reason")
             .help("accepted: \"beginning of a signature\" = \"why this may grow\""));

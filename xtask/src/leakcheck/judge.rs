@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn what_settles_is_no_leak() {
-        let cases: [(&str, fn(i64) -> i64); 8] = [
+        type Value = fn(i64) -> i64;
+        let cases: [(&str, Value); 8] = [
             ("nothing changes", |_| 7),
             ("a cache is full in the first round", |cycle| cycle.min(40)),
             ("one is full in the last", |cycle| cycle.min(130)),
