@@ -74,9 +74,9 @@ pub fn preload(entry: &Entry, modules: &[String]) -> Py<()> {
     // What waits in them would be written by every process.
     for stream in ["stdout", "stderr"] {
         let stream = sys.attr(stream)?;
-        if !stream.is(&Obj::none()) {
-            stream.attr("flush")?.call(&[])?;
-        }
+        // One that is closed has nothing, and its error is the application's to find.
+        let flushed = stream.attr("flush").and_then(|flush| flush.call(&[]));
+        let _ = flushed.map_err(Raised::forget);
     }
     let gc = import("gc")?;
     gc.attr("collect")?.call(&[])?;
