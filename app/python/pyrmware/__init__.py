@@ -165,8 +165,8 @@ def memory() -> Memory:
 
 def last_exit() -> "str | None":
     """Say why the launcher started the application again: "memory", for its hard limit; "hang", for
-    a heartbeat that did not come; "signal 11" and the like, for a crash; "oom", where the kernel had
-    no memory for it. None at the first start, and after an end that was the application's own.
+    a heartbeat that did not come; "signal 11" and the like, for a crash; "oom", where the kernel
+    had no memory for it. None at the first start, and after an end that was the application's own.
     """
     return _last_exit()
 

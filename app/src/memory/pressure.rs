@@ -151,7 +151,7 @@ fn parse(text: &str) -> Option<Pressure> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{Shutdown, TcpListener, TcpStream};
     use std::os::fd::FromRawFd;
 
     use super::*;
@@ -172,6 +172,7 @@ mod tests {
         let far =
             TcpStream::connect(listener.local_addr().expect("it has one")).expect("it listens");
         let (near, _) = listener.accept().expect("it has connected");
+        let same = near.try_clone().expect("it is open");
         // SAFETY: the file takes the number over.
         let file = unsafe { File::from_raw_fd(near.into_raw_fd()) };
         let metadata = file.metadata().expect("it is open");
@@ -187,8 +188,8 @@ mod tests {
             std::thread::park();
         }
         assert!(watch.pressed());
-        // The other side is gone: nobody tells any more, and the number is left to whoever has it.
-        drop(far);
+        // It is at its end: nobody tells any more, and the number is left to whoever has it.
+        same.shutdown(Shutdown::Both).expect("it is connected");
         while watch.told.waits.load(Ordering::Acquire) {
             std::thread::yield_now();
         }
