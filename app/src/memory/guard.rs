@@ -36,6 +36,8 @@ const GROWN: u64 = 8;
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Seconds that a restart waits for a snapshot.
 const LAST_LOOK: u32 = 5;
+/// Whoever waits for the application's end sees so often whether memory lets it.
+const STEP: Duration = Duration::from_millis(50);
 /// Types that an answer to a signal tells.
 const TOLD: usize = 3;
 /// The thread reads small files and formats lines.
@@ -144,6 +146,7 @@ impl Guard {
         let inquiry = Inquiry::new(&settings.track);
         let judge = Judge::new(Scale::of(settings.interval, settings.horizon));
         let watch = if settings.pressure { Watch::new(group.as_deref()) } else { Watch::default() };
+        let private = look::Private::new(settings.interval);
         let mut guard = Guard {
             settings,
             ceiling,
@@ -154,7 +157,7 @@ impl Guard {
             judge,
             looks: 0,
             rss: 0,
-            private: look::Private::default(),
+            private,
             pressed: false,
             heap: None,
             over_soft: 0,
@@ -322,10 +325,16 @@ impl Guard {
         log::line(Priority::Error, &text);
         self.inquiry.ask("hard", text);
         if self.settings.on_hard != OnHard::Report && self.has_fitted {
-            let answer = self.inquiry.now(LAST_LOOK, Some(self.ceiling), self.rss);
+            // Who grows on meanwhile would be ended by the kernel, and nobody would know why.
+            let (rss, part) = (self.rss, self.hard.unwrap_or(0) / GROWN);
+            let fits = move |parts: u64| look::rss().is_none_or(|now| now <= rss + parts * part);
+            let answer = self.inquiry.now(LAST_LOOK, Some(self.ceiling), rss, || fits(1));
             self.take_in(answer);
             restart::ask();
-            std::thread::sleep(self.settings.grace);
+            let asked = Instant::now();
+            while asked.elapsed() < self.settings.grace && fits(2) {
+                std::thread::sleep(STEP.min(self.settings.grace));
+            }
             restart::insist();
         }
     }

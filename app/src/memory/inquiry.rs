@@ -106,13 +106,19 @@ impl Inquiry {
         }
     }
 
-    /// One that must be there within so many seconds, or is not waited for.
-    pub fn now(&mut self, seconds: u32, ceiling: Option<Ceiling>, rss: u64) -> Answer {
+    /// One that must be there within so many seconds and as long as there is time to wait, or is not waited for.
+    pub fn now(
+        &mut self,
+        seconds: u32,
+        ceiling: Option<Ceiling>,
+        rss: u64,
+        may_wait: impl Fn() -> bool,
+    ) -> Answer {
         let job = self.job.take().map_or_else(
             || room::budget(ceiling, rss).and_then(|budget| self.begin(budget, seconds)),
             Ok,
         );
-        let taken = job.and_then(|job| job.wait(Duration::from_secs(seconds.into())));
+        let taken = job.and_then(|job| job.wait(Duration::from_secs(seconds.into()), may_wait));
         self.answer(taken)
     }
 

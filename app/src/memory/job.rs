@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::before::Before;
 use super::snapshot::{self, Request, Snapshot};
@@ -15,6 +15,9 @@ use super::{attach, dead, tasks};
 
 /// The thread calls Python's C code and reads lines.
 const STACK: usize = 256 << 10;
+
+/// Whoever waits for one sees so often whether it may go on to.
+const STEP: Duration = Duration::from_millis(50);
 
 /// What is to be looked for.
 pub struct Wish {
@@ -76,10 +79,16 @@ impl Job {
         }
     }
 
-    /// What came of it within a time. After that no child is there any more, and none will be.
-    pub fn wait(&self, time: Duration) -> Result<Taken, String> {
-        if let Ok(result) = self.result.recv_timeout(time) {
-            return result;
+    /// What came of it within a time, as long as there is time to wait. After that no child is there any more,
+    /// and none will be.
+    pub fn wait(&self, time: Duration, may_wait: impl Fn() -> bool) -> Result<Taken, String> {
+        let began = Instant::now();
+        loop {
+            match self.result.recv_timeout(STEP) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout) if began.elapsed() < time && may_wait() => {}
+                Err(_) => break,
+            }
         }
         self.reins.ended.store(true, Ordering::Release);
         if let Some(child) = &*self.reins.child.lock().unwrap_or_else(PoisonError::into_inner) {

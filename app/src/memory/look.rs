@@ -10,12 +10,16 @@ pub fn rss() -> Option<u64> {
     Some(pages * page_size())
 }
 
-/// Looking at private memory, which takes the kernel milliseconds, is worth this part of a processor.
+/// Looking at private memory, which takes the kernel milliseconds, is worth this part of a processor,
 const SHARE: f64 = 0.0006;
+/// where looks are so far apart; where they are closer, somebody wants to know more, and it is worth more.
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Private memory: what was seen, and what it is reckoned to be between two looks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Private {
+    /// The part of a processor that it may take.
+    share: f64,
     /// Resident and private bytes at the last look.
     seen: Option<(u64, u64)>,
     /// When that was, and what it cost of the thread's processor time.
@@ -23,9 +27,15 @@ pub struct Private {
 }
 
 impl Private {
+    /// Nothing seen yet; looks are so far apart.
+    pub fn new(interval: Duration) -> Private {
+        let share = SHARE * INTERVAL.div_duration_f64(interval).max(1.0);
+        Private { share, seen: None, last: None }
+    }
+
     /// Looks, if it is time to or there is no way around it.
     pub fn look(&mut self, rss: u64, must: bool) -> Option<u64> {
-        let is_time = |(at, cost): (Instant, Duration)| at.elapsed() >= cost.div_f64(SHARE);
+        let is_time = |(at, cost): (Instant, Duration)| at.elapsed() >= cost.div_f64(self.share);
         if !must && !self.last.is_none_or(is_time) {
             return None;
         }
@@ -106,13 +116,14 @@ mod tests {
 
     #[test]
     fn private_memory_is_looked_at_seldom_and_reckoned_meanwhile() {
-        let mut private = Private::default();
+        let mut private = Private::new(INTERVAL);
         assert_eq!(private.reckon(500), 500);
         private.seen = Some((500, 300));
         assert_eq!((private.reckon(600), private.reckon(450), private.reckon(0)), (400, 250, 0));
         // A look of a second is paid for by half an hour.
         private.last = Some((Instant::now(), Duration::from_secs(1)));
         assert_eq!(private.look(500, false), None);
+        assert_eq!(Private::new(INTERVAL / 200).share, 200.0 * SHARE);
         assert_eq!(
             private.look(500, true).is_some(),
             Path::new("/proc/self/smaps_rollup").exists()
