@@ -2,6 +2,7 @@
 //! edit of the application compiles that alone.
 
 pub mod action;
+mod disk;
 pub mod importer;
 pub mod interpreter;
 pub mod log;

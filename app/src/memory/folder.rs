@@ -1,9 +1,11 @@
 //! The folder of reports: it survives power cuts, never fills up, and does not wear flash out.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::disk;
 
 /// So many are kept, the youngest.
 const KEPT: usize = 10;
@@ -74,26 +76,13 @@ impl Folder {
     }
 }
 
-/// Writes a report aside, has the disk take it, renames it, and takes away the oldest.
+/// Writes a report, and takes away the oldest.
 fn write(folder: &Path, reason: &str, report: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let old = reports(folder)?;
     // By number, not by time: clocks of devices begin anew.
     let next = old.iter().filter_map(|path| number(path)).max().map_or(1, |last| last + 1);
-    let path = folder.join(format!("{PREFIX}{next:06}-{reason}.json"));
-    let aside = folder.join(format!("{ASIDE}{}", std::process::id()));
-    let written = File::create(&aside)
-        .and_then(|mut file| {
-            file.write_all(report.as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&aside, &path));
-    if written.is_err() {
-        // What is half there is of no use; that it could not be written is what is told.
-        let _ = fs::remove_file(&aside);
-    }
-    written?;
-    File::open(folder)?.sync_all()?;
+    disk::replace(folder, &format!("{PREFIX}{next:06}-{reason}.json"), report)?;
     for path in &old[..(old.len() + 1).saturating_sub(KEPT)] {
         fs::remove_file(path)?;
     }
@@ -104,7 +93,8 @@ fn write(folder: &Path, reason: &str, report: &str) -> io::Result<()> {
 fn left_aside(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(ASIDE)?.parse::<u32>().ok());
+        let aside = name.to_str().and_then(|name| name.strip_prefix(ASIDE)?.rsplit_once('-'));
+        let process = aside.and_then(|(_, process)| process.parse::<u32>().ok());
         if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
             fs::remove_file(folder.join(name))?;
         }
@@ -181,7 +171,7 @@ mod tests {
             fs::write(path.join(name), "").unwrap();
         }
         // What a process that is gone has left: no process has such a number.
-        fs::write(path.join(".memory-4294967295"), "half").unwrap();
+        fs::write(path.join(".memory-000003-hard.json-4294967295"), "half").unwrap();
         fs::write(path.join("memory-000007-old.json"), "").unwrap();
         let mut folder = Folder::new(path.clone());
         for number in 0..12 {

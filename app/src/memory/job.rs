@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::before::Before;
 use super::snapshot::{self, Request, Snapshot};
-use super::walk::process::{Blocked, Handle};
+use super::walk::process::Handle;
 use super::{attach, dead, tasks};
 
 /// The thread calls Python's C code and reads lines.
@@ -58,15 +58,11 @@ impl Job {
         let (sender, result) = channel();
         let reins = Arc::new(Reins::default());
         let own = Arc::clone(&reins);
-        let signals = Blocked::new();
-        std::thread::Builder::new().name("snapshot".to_owned()).stack_size(STACK).spawn(
-            move || {
-                // The guard may have given up by then.
-                let _ = sender.send(take(&wish, &own));
-                wake.unpark();
-            },
-        )?;
-        drop(signals);
+        crate::thread::spawn("snapshot", STACK, move || {
+            // The guard may have given up by then.
+            let _ = sender.send(take(&wish, &own));
+            wake.unpark();
+        })?;
         Ok(Job { result, reins })
     }
 

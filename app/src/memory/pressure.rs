@@ -12,8 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 
-use super::walk::process::Blocked;
-
 /// Of every two seconds, so many microseconds in which at least one task waits for memory, is pressure.
 /// Windows of a multiple of two seconds may be asked for without privileges. The kernel overwrites the
 /// last byte.
@@ -82,10 +80,8 @@ impl Watch {
     /// The thread waits for nothing else, and ends when the file is of no use any more.
     fn wait_for(&self, trigger: Trigger, wake: Thread) {
         let told = Arc::clone(&self.told);
-        let thread = std::thread::Builder::new().name("pressure".to_owned()).stack_size(STACK);
-        let signals = Blocked::new();
         // Without it, the averages are looked at.
-        let _ = thread.spawn(move || {
+        let _ = crate::thread::spawn("pressure", STACK, move || {
             told.waits.store(true, Ordering::Release);
             while trigger.is_pressed() {
                 told.pressure.store(true, Ordering::Release);
@@ -95,7 +91,6 @@ impl Watch {
             // It is closed, or is somebody else's now.
             let _ = trigger.file.into_raw_fd();
         });
-        drop(signals);
     }
 
     /// Whether there was pressure of which nobody knows yet.

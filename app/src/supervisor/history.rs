@@ -3,13 +3,13 @@
 //! What must outlive this process is in a small file of the report folder. Clocks of devices begin anew and
 //! jump: times are those since the machine has started, and count within that start only.
 
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::settings::Settings;
+use crate::disk;
 use crate::log::{self, Priority};
 
 /// A run this long is followed by a restart at once.
@@ -155,26 +155,11 @@ impl History {
         let reason = self.last_exit.as_deref().filter(|_| with_reason).unwrap_or_default();
         let last = format!("{} {reason}", self.short_runs);
         let text = format!("last {last}\nboot {boot}\nended {}\n", up.as_secs());
-        if let Err(error) = replace(folder, &text) {
+        if let Err(error) = disk::replace(folder, NAME, &text) {
             let text = format!("restarts cannot be counted in {}: {error}", folder.display());
             log::line(Priority::Warning, &text);
         }
     }
-}
-
-/// Writes aside, has the disk take it, renames it.
-fn replace(folder: &Path, text: &str) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let aside = folder.join(format!(".{NAME}-{}", std::process::id()));
-    let written = File::create(&aside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&aside, folder.join(NAME)));
-    if written.is_err() {
-        // What is half there is of no use; that it could not be written is what is told.
-        let _ = fs::remove_file(&aside);
-    }
-    written?;
-    File::open(folder)?.sync_all()
 }
 
 /// Which start of the machine this is, and how long ago.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Task;
 use super::send::Sender;
+use crate::supervisor::sys;
 
 /// A child that walks.
 pub struct Child {
@@ -42,14 +43,17 @@ impl Child {
     /// Forks. Called with the GIL held.
     pub fn start(task: &Task<'_>, seconds: u32, nice: i32) -> io::Result<Child> {
         let (output, input) = pipe()?;
-        let signals = Blocked::new();
+        let mask = sys::block_all();
         // SAFETY: the child's only thread is this one; it runs `act` and ends.
         let process = unsafe { fork() };
+        if process == 0 {
+            act(task, input.as_raw_fd(), seconds, nice);
+        }
+        let failed = io::Error::last_os_error();
+        sys::set_mask(&mask);
         match process {
-            -1 => Err(io::Error::last_os_error()),
-            0 => act(task, input.as_raw_fd(), seconds, nice),
+            -1 => Err(failed),
             process => {
-                drop(signals);
                 let process = Process(Handle(Arc::new(Mutex::new(process))));
                 Ok(Child { process, output: File::from(output) })
             }
@@ -134,31 +138,6 @@ unsafe fn fork() -> libc::pid_t {
         return unsafe { libc::fork() };
     }
     process as libc::pid_t
-}
-
-/// All signals are blocked in this thread while this lives: handlers of the application must not run in
-/// the child, and threads that the launcher starts for itself must leave signals to others.
-pub struct Blocked(libc::sigset_t);
-
-impl Blocked {
-    /// Blocks them.
-    pub fn new() -> Blocked {
-        let mut before = MaybeUninit::uninit();
-        // SAFETY: fills both sets.
-        unsafe {
-            let mut all = MaybeUninit::uninit();
-            libc::sigfillset(all.as_mut_ptr());
-            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
-            Blocked(before.assume_init())
-        }
-    }
-}
-
-impl Drop for Blocked {
-    fn drop(&mut self) {
-        // SAFETY: the mask that was.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
-    }
 }
 
 /// Ends the process, whatever happens: a panic must not unwind into the application's code.
