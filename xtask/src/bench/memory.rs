@@ -66,7 +66,9 @@ impl Args {
         let far = build("far", Some(Memory::within(1024 * MIB, 2048 * MIB, None)))?;
         let near = build("near", Some(Memory::within(220 * MIB, 2048 * MIB, None)))?;
         let tight = build("tight", Some(Memory::within(300 * MIB, 2048 * MIB, often)))?;
-        let bound = build("bound", Some(Memory::within(90 * MIB, 120 * MIB, often)))?;
+        let bound = Memory::within(90 * MIB, 120 * MIB, often);
+        let forked = build("forked", Some(bound.clone().restarted_by("zygote")))?;
+        let bound = build("bound", Some(bound))?;
 
         ui.status("Measuring", format_args!("looks, for {} seconds", self.seconds));
         let mut text = String::from("| what | measured | goal |\n|---|---:|---:|\n");
@@ -93,15 +95,17 @@ impl Args {
         row("a snapshot of 1,000,000 objects stops the application for", pause, "20 ms");
         row("memory for it", format!("{:.1} MiB", memory as f64 / MIB as f64), "16 MB");
         ui.status("Measuring", format_args!("{} starts and restarts", self.runs));
-        let (mut cold, mut again) = (Vec::new(), Vec::new());
+        let [mut cold, mut again, mut fork] = [const { Vec::new() }; 3];
         for _ in 0..self.runs {
-            let (start, restart) = restart(&bound)?;
+            let (start, by_exec) = restart(&bound)?;
             cold.push(start.as_micros() as u64);
-            again.push(restart.as_micros() as u64);
+            again.push(by_exec.as_micros() as u64);
+            fork.push(restart(&forked)?.1.as_micros() as u64);
         }
         let of =
             |times: Vec<u64>| format!("{:.1} ms", median(times.into_iter()).unwrap_or(0.0) / 1e3);
         row("restart by `exec`, from the request to the first line of `main`", of(again), "–");
+        row("the same from a zygote", of(fork), "25 ms");
         row("cold start to the first line of `main`", of(cold), "–");
         text += &format!(
             "\nCPython {}. The rate of looks is the default, of {} seconds; pauses and starts are \

@@ -179,6 +179,11 @@ impl Memory {
         self.restart == "zygote"
     }
 
+    /// Started again in this way.
+    pub fn restarted_by(self, restart: &'static str) -> Memory {
+        Memory { restart, ..self }
+    }
+
     /// Limits in bytes, all else by default but the interval where it is given; for measurements.
     pub fn within(soft: u64, hard: u64, interval: Option<Duration>) -> Memory {
         Memory {
