@@ -21,7 +21,7 @@ use crate::support::{self, Alone, SAMPLE};
 
 /// Each process has a folder of its own for its reports, below the one that it is started in.
 const MEMORY: &str = "[package.metadata.pyrmware.memory]\n\
-    hard = \"64 MiB\"\non-hard = \"report\"\ninterval = \"10 ms\"\nhorizon = \"432 s\"\n\
+    hard = \"64 MiB\"\non-hard = \"report\"\ninterval = \"10 ms\"\nhorizon = \"432 s\"\npressure = \"off\"\n\
     report-dir = \"/proc/self/cwd/reports\"\n";
 
 /// For one that does not leak: 100 blocks.

@@ -7,6 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -142,7 +143,8 @@ fn it_behaves_as_without(alone: &Alone) {
     assert_eq!((code, lines.len()), (7, 1), "{lines:?}");
     let (code, lines) = Live::start(alone, &["raise"], &[]).end();
     assert_eq!(code, 1, "{lines:?}");
-    assert_eq!(lines.last().map(String::as_str), Some("ValueError: a fault"), "{lines:?}");
+    // The two streams are in no order.
+    assert!(lines.iter().any(|line| line == "ValueError: a fault"), "{lines:?}");
 
     for (mode, signal, expected) in [
         ("wait", libc::SIGTERM, -libc::SIGTERM),
@@ -270,10 +272,14 @@ fn nothing_survives_the_parent(alone: &Alone) {
     let main = main_line(&mut live);
     let zygote = zygote(live.pid(), 0);
     live.signal(libc::SIGKILL);
-    // Both have the streams open until they end.
     assert_eq!(live.end().0, -libc::SIGKILL);
+    // Both have the streams open until they are about to end, which the kernel takes its time for.
+    let since = Instant::now();
     for pid in [main.pid, zygote] {
-        assert!(!is_running(pid), "{pid}");
+        while is_running(pid) {
+            assert!(since.elapsed() < Duration::from_secs(30), "{pid}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

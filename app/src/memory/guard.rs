@@ -141,11 +141,14 @@ struct Guard {
 
 impl Guard {
     fn new(settings: Settings, ceiling: Ceiling) -> Guard {
-        let group = (ceiling.source == Source::Cgroup).then(limits::group).flatten();
         let folder = settings.report_dir.clone().map(Folder::new);
         let inquiry = Inquiry::new(&settings.track);
         let judge = Judge::new(Scale::of(settings.interval, settings.horizon));
-        let watch = if settings.pressure { Watch::new(group.as_deref()) } else { Watch::default() };
+        let watch = if settings.pressure {
+            Watch::new(limits::group().as_deref())
+        } else {
+            Watch::default()
+        };
         let private = look::Private::new(settings.interval);
         let mut guard = Guard {
             settings,

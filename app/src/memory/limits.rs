@@ -63,8 +63,9 @@ pub fn ceiling() -> Option<Ceiling> {
     within(Path::new("/"))
 }
 
-/// The folder of the control group of version 2 that this process is in.
+/// The folder of the control group of version 2 that this process is in, where one around it has a limit.
 pub fn group() -> Option<PathBuf> {
+    ceiling().filter(|ceiling| ceiling.source == Source::Cgroup)?;
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     groups
         .lines()

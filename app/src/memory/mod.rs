@@ -47,4 +47,5 @@ mod walk;
 pub use api::install;
 pub use guard::start;
 pub use heap::watch_arenas;
+pub use pressure::share as share_pressure;
 pub use settings::{OnHard, Settings};

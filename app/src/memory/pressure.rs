@@ -8,9 +8,11 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
+
+use super::limits;
 
 /// Of every two seconds, so many microseconds in which at least one task waits for memory, is pressure.
 /// Windows of a multiple of two seconds may be asked for without privileges. The kernel overwrites the
@@ -31,6 +33,17 @@ pub struct Pressure {
     pub some: f64,
     /// All tasks did.
     pub full: f64,
+}
+
+/// What a process before this one has opened for it.
+static SHARED: Mutex<Option<Trigger>> = Mutex::new(None);
+
+/// Opens for the processes that are forked from this one what they are told by: whoever closes it last waits
+/// for some 10 ms in the kernel, and that would be each of them at its end.
+pub fn share() {
+    let trigger = Watch::new(limits::group().as_deref()).path;
+    let trigger = trigger.and_then(|path| Trigger::open(&path).ok());
+    *SHARED.lock().unwrap_or_else(PoisonError::into_inner) = trigger;
 }
 
 /// Where pressure is told; by default, nowhere.
@@ -72,7 +85,9 @@ impl Watch {
 
     /// Has this thread woken by pressure, if the kernel lets us.
     pub fn listen(&self, wake: Thread) {
-        if let Some(trigger) = self.path.as_deref().and_then(|path| Trigger::open(path).ok()) {
+        let Some(path) = self.path.as_deref() else { return };
+        let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(trigger) = shared.or_else(|| Trigger::open(path).ok()) {
             self.wait_for(trigger, wake);
         }
     }

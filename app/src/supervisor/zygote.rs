@@ -16,7 +16,7 @@ use super::parent::{Seed, named};
 use super::{notify, restart, sys};
 use crate::action::Action;
 use crate::log::{self, Priority};
-use crate::memory::OnHard;
+use crate::memory::{self, OnHard};
 use crate::object::{Obj, Py, Raised, import, without_exception};
 
 /// A process that is to be a zygote, or the worker where it can be none.
@@ -28,6 +28,8 @@ pub struct Zygote {
     on_hard: OnHard,
     grace: std::time::Duration,
     hangs_are_seen: bool,
+    /// Workers are told of pressure.
+    pressure: bool,
     /// What was open before Python started.
     inherited: BTreeMap<i32, PathBuf>,
 }
@@ -46,6 +48,7 @@ impl Zygote {
             on_hard: action.memory.as_ref().map_or(OnHard::Report, |memory| memory.on_hard),
             grace: settings.map(|settings| settings.grace).unwrap_or_default(),
             hangs_are_seen: settings.is_some_and(|settings| settings.heartbeat.is_some()),
+            pressure: action.memory.as_ref().is_some_and(|memory| memory.pressure),
             inherited: descriptors(),
             seed,
         }
@@ -111,6 +114,9 @@ impl Zygote {
     /// Makes workers, for as long as the parent lives; returns in each of them, with what connects it to the
     /// parent.
     fn fork_when_asked(&self) -> Option<Channel> {
+        if self.pressure {
+            memory::share_pressure();
+        }
         self.seed.channel.send("zygote ready");
         loop {
             let Some(message) = self.seed.channel.receive() else { sys::exit_now(0) };
