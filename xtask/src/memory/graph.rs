@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(fit("short"), "short");
         assert_eq!(
             fit("a_very_long_name_of_an_attribute_of_something"),
-            "a_very_long_name_…tribute_of_something"
+            "a_very_long_name_…ibute_of_something"
         );
     }
 }
