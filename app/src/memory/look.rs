@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use super::walk::process::is_walked;
+
 /// Resident bytes. Costs about a microsecond.
 pub fn rss() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
@@ -24,13 +26,15 @@ pub struct Private {
     seen: Option<(u64, u64)>,
     /// When that was, and what it cost of the thread's processor time.
     last: Option<(Instant, Duration)>,
+    /// What was shared with other processes at the last look without a child that walks.
+    shared: u64,
 }
 
 impl Private {
     /// Nothing seen yet; looks are so far apart.
     pub fn new(interval: Duration) -> Private {
         let share = SHARE * INTERVAL.div_duration_f64(interval).max(1.0);
-        Private { share, seen: None, last: None }
+        Private { share, seen: None, last: None, shared: 0 }
     }
 
     /// Looks, if it is time to or there is no way around it.
@@ -40,9 +44,18 @@ impl Private {
             return None;
         }
         let before = processor_time();
-        let private = private();
+        let private = rollup().map(|rollup| self.own(rollup, is_walked()));
         self.last = Some((Instant::now(), processor_time().saturating_sub(before)));
         self.seen = private.map(|private| (rss, private));
+        private
+    }
+
+    /// What a child shares that walks through it is this process's own.
+    fn own(&mut self, Rollup { private, shared }: Rollup, walked: bool) -> u64 {
+        if walked {
+            return private + shared.saturating_sub(self.shared);
+        }
+        self.shared = shared;
         private
     }
 
@@ -67,20 +80,36 @@ pub fn processor_time() -> Duration {
     }
 }
 
-/// Bytes that nobody but this process's end would give back: no other process shares them, and they are
-/// no pages of files that the kernel can read again. Swapped ones are among them. Costs milliseconds.
-fn private() -> Option<u64> {
-    private_of(&fs::read_to_string("/proc/self/smaps_rollup").ok()?)
+/// What the kernel says of all pages together, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Rollup {
+    /// What nobody but this process's end would give back: no other process shares it, and it is no page of a
+    /// file that the kernel can read again. What is swapped is among it.
+    private: u64,
+    /// The same of pages that other processes share.
+    shared: u64,
 }
 
-fn private_of(rollup: &str) -> Option<u64> {
-    let kib = |line: &str| {
-        let (name, value) = line.split_once(':')?;
-        let counts = ["Private_Dirty", "Private_Hugetlb", "Swap"].contains(&name);
-        counts.then(|| value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok())?
-    };
-    let found: Vec<u64> = rollup.lines().filter_map(kib).collect();
-    (!found.is_empty()).then(|| found.iter().sum::<u64>() * 1024)
+/// Costs milliseconds.
+fn rollup() -> Option<Rollup> {
+    parse(&fs::read_to_string("/proc/self/smaps_rollup").ok()?)
+}
+
+fn parse(rollup: &str) -> Option<Rollup> {
+    let mut found = None;
+    for line in rollup.lines() {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        let bytes = || value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok();
+        let rollup: &mut Rollup = match name {
+            "Private_Dirty" | "Private_Hugetlb" | "Swap" | "Shared_Dirty" => {
+                found.get_or_insert_default()
+            }
+            _ => continue,
+        };
+        let place = if name == "Shared_Dirty" { &mut rollup.shared } else { &mut rollup.private };
+        *place += bytes().unwrap_or(0) * 1024;
+    }
+    found
 }
 
 /// Open files.
@@ -111,7 +140,7 @@ mod tests {
     fn this_process_can_be_looked_at() {
         assert!(rss().unwrap() > 100 << 10);
         assert!(fds().unwrap() >= 3 && threads().unwrap() >= 1);
-        assert!(private().is_none_or(|private| private > 0 && private <= 1 << 40));
+        assert!(rollup().is_none_or(|it| it.private > 0 && it.private <= 1 << 40));
     }
 
     #[test]
@@ -134,8 +163,19 @@ mod tests {
     #[test]
     fn private_memory_is_what_would_come_back() {
         let rollup = "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss:  900 kB\nShared_Clean: 4 kB\n\
-            Private_Clean:  8 kB\nPrivate_Dirty:  16 kB\nSwap:   32 kB\nSwapPss: 30 kB\n";
-        assert_eq!(private_of(rollup), Some(48 << 10));
-        assert_eq!(private_of("nothing"), None);
+            Shared_Dirty: 64 kB\nPrivate_Clean:  8 kB\nPrivate_Dirty:  16 kB\nSwap:   32 kB\n\
+            SwapPss: 30 kB\n";
+        let found = Rollup { private: 48 << 10, shared: 64 << 10 };
+        assert_eq!(parse(rollup), Some(found));
+        assert_eq!(parse("nothing"), None);
+    }
+
+    #[test]
+    fn what_a_walking_child_shares_is_private() {
+        let mut private = Private::new(INTERVAL);
+        // Of a zygote's it has 30 for ever.
+        assert_eq!(private.own(Rollup { private: 100, shared: 30 }, false), 100);
+        assert_eq!(private.own(Rollup { private: 5, shared: 130 }, true), 105);
+        assert_eq!(private.own(Rollup { private: 110, shared: 30 }, false), 110);
     }
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Task;
@@ -54,7 +55,7 @@ impl Child {
         match process {
             -1 => Err(failed),
             process => {
-                let process = Process(Handle(Arc::new(Mutex::new(process))));
+                let process = Process::new(process);
                 Ok(Child { process, output: File::from(output) })
             }
         }
@@ -85,8 +86,23 @@ impl Child {
     }
 }
 
+/// Children that walk now.
+static WALKING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether one walks: then this process shares with it what is its own otherwise.
+pub fn is_walked() -> bool {
+    WALKING.load(Ordering::Acquire) > 0
+}
+
 /// Dropped without having been waited for, it is ended: none may stay behind as a zombie.
 struct Process(Handle);
+
+impl Process {
+    fn new(process: libc::pid_t) -> Process {
+        WALKING.fetch_add(1, Ordering::AcqRel);
+        Process(Handle(Arc::new(Mutex::new(process))))
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -96,6 +112,7 @@ impl Drop for Process {
             // It has ended, or is about to; nobody is interested in how.
             let _ = wait(process);
         }
+        WALKING.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
