@@ -6,7 +6,7 @@
 //! ([`super::scores`]). When the time is used up, those that are left come first the next time.
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ const BELOW: u64 = 16;
 
 /// The level that is asked for; 0: none.
 static WANTED: AtomicI64 = AtomicI64::new(0);
+/// A relief is asked for, or going on.
+static ASKED: AtomicBool = AtomicBool::new(false);
 /// Bytes below which collecting alone is enough; 0: it never is.
 static TARGET: AtomicU64 = AtomicU64::new(0);
 static DONE: Mutex<Option<Relief>> = Mutex::new(None);
@@ -107,6 +109,10 @@ pub fn plan(plan: Plan) {
 /// Has the main thread give memory back when it next runs Python code: all that the level allows, or, given a
 /// limit, until memory is below it.
 pub fn request(level: i64, limit: Option<u64>) {
+    // What is asked for or done already is not asked for again; more is.
+    if ASKED.swap(true, Ordering::AcqRel) && level < HARD {
+        return;
+    }
     TARGET.store(limit.map_or(0, |limit| limit - limit / BELOW), Ordering::Release);
     if WANTED.swap(level, Ordering::AcqRel) == 0 {
         // SAFETY: may be called from any thread, also without the interpreter's lock. A full queue is
@@ -114,6 +120,7 @@ pub fn request(level: i64, limit: Option<u64>) {
         let refused = unsafe { ffi::Py_AddPendingCall(Some(relieve), std::ptr::null_mut()) } < 0;
         if refused {
             WANTED.store(0, Ordering::Release);
+            ASKED.store(false, Ordering::Release);
         }
     }
 }
@@ -146,6 +153,7 @@ extern "C" fn relieve(_: *mut c_void) -> c_int {
         Ok(())
     });
     RUNNING.store(0, Ordering::Release);
+    ASKED.store(false, Ordering::Release);
     // `sys.exit()` in a signal handler, or Ctrl-C, while a hook was running.
     raised.map_or(0, |exception| if exception.put_back() { -1 } else { 0 })
 }

@@ -138,7 +138,7 @@ fn events(run: &Run) -> String {
             "<li class=\"{}\"><i>{number}</i><b>{}</b> <span>{}</span></li>",
             chart::class(report),
             duration(report.uptime),
-            escape(text)
+            escape(&text.replace('\n', "; "))
         );
     }
     format!("<ol class=\"events\">{list}</ol>\n")
