@@ -252,6 +252,9 @@ fn a_client_during_the_restart_is_served(alone: &Alone, name: &str) {
     assert_eq!(answer(connect()), format!("served by {}", main.pid));
     // It stops, so that it serves nobody any more, and a client comes before it ends.
     kill(main.pid, libc::SIGSTOP);
+    while state(main.pid) != Some('T') {
+        std::thread::yield_now();
+    }
     let client = connect();
     kill(main.pid, libc::SIGKILL);
     let next = main_line(&mut live);
@@ -447,8 +450,13 @@ fn comm(pid: i32) -> String {
 }
 
 fn is_running(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    state(pid).is_some_and(|state| state != 'Z')
+}
+
+/// What the kernel says that it does: `R`, `S`, `T`, `Z` and the like.
+fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 fn descriptors(pid: i32) -> usize {
