@@ -24,7 +24,7 @@ const SHARE: f64 = 10.0;
 const MACHINE: &str = "/proc/pressure/memory";
 
 /// The thread that waits does nothing else.
-const STACK: usize = 16 << 10;
+const STACK: usize = 64 << 10;
 
 /// Shares of the last ten seconds in percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
