@@ -210,7 +210,7 @@ fn restart(launcher: &Path) -> Result<(Duration, Duration)> {
         let tell = |to: &mpsc::Sender<_>, what| to.send((what, Instant::now())).is_ok();
         scope.spawn(move || lines(out, |_| _ = tell(&send, "main")));
         scope.spawn(move || {
-            lines(err, |line| _ = line.contains("starts again") && tell(&told, "request"));
+            lines(err, |line| _ = line.contains("over the hard limit") && tell(&told, "request"));
         });
     });
     let status = child.wait().context("cannot wait for the launcher")?;
