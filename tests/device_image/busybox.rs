@@ -8,7 +8,7 @@ use crate::{folder, image};
 #[ignore = "needs virtual machines: cargo xtask test --device-image"]
 fn memory_under_busybox() {
     let data = image::data(folder(), "busybox");
-    let acts = "exec:grow,init:grow:32M,report:overrun:32M,report:overrun:32M,init:full";
+    let acts = "exec:grow,init:grow:32M,pressed:squeeze:16M,report:overrun:32M,report:overrun:32M,init:full";
     let options = format!("init=/sbin/init acts={acts}");
     let mut vm = Vm::start("busybox", crate::image(), &data, &options);
     assert_eq!(vm.event("boot")["boot"], 1);
@@ -33,7 +33,13 @@ fn memory_under_busybox() {
         "{start}"
     );
     assert_eq!(vm.event("asked")["level"], 10);
-    vm.says("is over the hard limit of 25.6 MiB: ");
+    vm.says("is over the hard limit of ");
+
+    // Below all limits, tasks wait for memory: the kernel tells of pressure.
+    vm.starts("squeeze");
+    assert_eq!(vm.event("asked")["level"], 10);
+    vm.event("end");
+    vm.says("memory: pressure: ");
 
     // The kernel ends it, which nothing can prevent. Init starts it again.
     let start = vm.starts("overrun");
@@ -64,4 +70,42 @@ fn memory_under_busybox() {
     assert_eq!(bytes("cgroup"), Some(Some(32 << 20)), "{:?}", reports.whole);
     assert!(bytes("machine") < Some(Some(96 << 20)), "{:?}", reports.whole);
     assert!(bytes("machine") > Some(Some(32 << 20)), "{:?}", reports.whole);
+}
+
+#[test]
+#[ignore = "needs virtual machines: cargo xtask test --device-image"]
+fn service_under_busybox() {
+    let data = image::data(folder(), "service");
+    let acts = "zygote:grow:32M,zygote:serve:32M,zygote:hang,reset:hang";
+    let options = format!("init=/sbin/init acts={acts}");
+    let mut vm = Vm::start("service", crate::image(), &data, &options);
+    assert_eq!(vm.event("boot")["boot"], 1);
+
+    // The zygote makes a new worker at the hard limit: another process.
+    let start = vm.starts("grow");
+    assert!(start["last_exit"].is_null(), "{start}");
+    assert_eq!(vm.event("asked")["level"], 10);
+    assert!(vm.says("is over the hard limit of ").contains(": starts again"));
+    let again = vm.starts("grow");
+    assert_eq!(again["last_exit"], "memory");
+    assert_ne!(again["process"], start["process"]);
+    vm.event("end");
+
+    // A client that waits while the worker is killed is served by the next one.
+    vm.starts("serve");
+    let again = vm.starts("serve");
+    assert_eq!(again["last_exit"], "signal 9");
+    assert_eq!(vm.event("served")["by"], again["process"]);
+
+    // Who hangs says where, and is replaced.
+    vm.starts("hang");
+    vm.event("hangs");
+    vm.says("in hang");
+    assert_eq!(vm.starts("hang")["last_exit"], "hang");
+    vm.event("end");
+
+    // With nobody to replace it, the machine's watchdog resets the machine.
+    vm.starts("hang");
+    vm.event("hangs");
+    assert_eq!(vm.event("boot")["boot"], 2);
 }

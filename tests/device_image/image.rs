@@ -12,10 +12,12 @@ use crate::support::{self, ROOT};
 /// What the kernel needs before it sees a disk, and a watchdog. What is built in is not looked for.
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "ext4", "softdog"];
 /// What scripts call, and the first process.
-const APPLETS: [&str; 16] = [
+const APPLETS: [&str; 18] = [
     "cat",
     "cut",
+    "dmesg",
     "echo",
+    "grep",
     "head",
     "init",
     "insmod",
@@ -129,8 +131,9 @@ fn configure(etc: &Path) {
     write("hostname", "guest\n");
     let units = etc.join("systemd/system");
     fs::create_dir_all(&units).expect("a folder is made");
-    let unit = "guest.service";
-    fs::copy(guest().join(unit), units.join(unit)).expect("a unit is copied");
+    for unit in ["guest.service", "guest.socket"] {
+        fs::copy(guest().join(unit), units.join(unit)).expect("a unit is copied");
+    }
 }
 
 /// BusyBox, the kernel's modules in the order in which they need each other, and the first process.

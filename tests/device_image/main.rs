@@ -23,14 +23,29 @@ use debian::Debian;
 use image::Image;
 use support::{ROOT, workspace};
 
-/// Launchers of the application, by what is done about memory.
-const LAUNCHERS: [(&str, &str); 3] = [
-    // The machine's memory counts, of which there are about 60 MB.
-    ("exec", "soft = \"30%\"\nhard = \"50%\"\nrestart = \"exec\""),
+/// A launcher of the application: its name, and what it is told of memory and of the service.
+const LAUNCHERS: [(&str, &str, &str); 7] = [
+    // The machine's memory counts, of which there are 60 MB, and 40 for processes.
+    ("exec", "soft = \"40%\"\nhard = \"70%\"\nrestart = \"exec\"", ""),
     // The control group's counts.
-    ("init", "soft = \"60%\"\nhard = \"80%\"\nrestart = \"init\""),
+    ("init", "soft = \"60%\"\nhard = \"80%\"\nrestart = \"init\"", ""),
     // It is told and no more: what grows fast is the kernel's to end.
-    ("report", "hard = \"80%\"\non-hard = \"report\""),
+    ("report", "hard = \"95%\"\non-hard = \"report\"", ""),
+    // It is nowhere near it.
+    ("pressed", "soft = \"64 MiB\"", ""),
+    (
+        "zygote",
+        "soft = \"60%\"\nhard = \"80%\"\nrestart = \"zygote\"",
+        "heartbeat = \"5 s\"\nlisten = [\"unix:/run/guest.sock\"]",
+    ),
+    // systemd's watchdog is fed while there are heartbeats,
+    ("watched", "hard = \"80%\"", "heartbeat = \"5 s\""),
+    // and the machine's.
+    (
+        "reset",
+        "hard = \"80%\"",
+        "heartbeat = \"5 s\"\nwatchdog = \"/dev/watchdog0\"\nwatchdog-timeout = \"20 s\"",
+    ),
 ];
 
 fn folder() -> &'static Path {
@@ -50,11 +65,12 @@ fn image() -> &'static Image {
         let clone = workspace::workspace("device-image", "", "");
         let launchers: Vec<_> = LAUNCHERS
             .iter()
-            .map(|(name, memory)| {
+            .map(|(name, memory, service)| {
                 let name = format!("guest-{name}");
                 let device = format!(
                     "[package.metadata.pyrmware.memory]\n{memory}\n\
-                     interval = \"100 ms\"\nreport-dir = \"/data/reports\"\n"
+                     interval = \"100 ms\"\nreport-dir = \"/data/reports\"\n\
+                     [package.metadata.pyrmware.service]\n{service}\n"
                 );
                 workspace::configure(&clone, "", &device);
                 let app = ROOT.join("tests/device_image/app");

@@ -14,21 +14,42 @@ fn ended(vm: &mut Vm) -> Value {
 
 #[test]
 #[ignore = "needs virtual machines: cargo xtask test --device-image"]
-fn memory_under_systemd() {
+fn service_under_systemd() {
     let data = image::data(folder(), "systemd");
-    let acts = "acts=init:grow,report:overrun,report:overrun";
+    let acts = "acts=init:grow,report:overrun,report:overrun,zygote:serve,watched:hang,init:pass";
     let options = format!("init=/usr/lib/systemd/systemd systemd.unit=guest.service {acts}");
     let mut vm = Vm::start("systemd", crate::image(), &data, &options);
     vm.event("boot");
 
     // What the unit's `MemoryMax=` says is what there is.
     let start = vm.starts("grow");
-    assert_eq!(start["limit"], (32 << 20).to_string());
+    assert_eq!(start["limit"], (24 << 20).to_string());
     assert_eq!(vm.event("asked")["level"], 10);
-    vm.says("is over the hard limit of 25.6 MiB: ");
+    vm.says("is over the hard limit of ");
     assert_eq!(ended(&mut vm), json!({"result": "exit-code", "code": "exited", "status": "75"}));
 
     vm.starts("overrun");
     assert_eq!(ended(&mut vm), json!({"result": "oom-kill", "code": "killed", "status": "KILL"}));
+    // Its control group is another one now, of which nobody knows what was in the one before.
     vm.starts("overrun");
+    assert_eq!(ended(&mut vm)["result"], "oom-kill");
+
+    // The socket is systemd's; a client that waits while the worker is killed is served by the next one.
+    vm.starts("serve");
+    let again = vm.starts("serve");
+    assert_eq!(again["last_exit"], "signal 9");
+    assert_eq!(vm.event("served")["by"], again["process"]);
+
+    // Its watchdog ends who hangs.
+    vm.starts("hang");
+    vm.event("hangs");
+    let reason = json!({"result": "watchdog", "code": "killed", "status": "ABRT"});
+    let said = loop {
+        let said = ended(&mut vm);
+        if said["result"] != "success" {
+            break said;
+        }
+    };
+    assert_eq!(said, reason);
+    vm.starts("pass");
 }

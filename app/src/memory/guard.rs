@@ -63,7 +63,7 @@ pub fn is_here() -> bool {
 /// Starts to look. Without `/proc` there is nothing to see, which is told.
 pub fn start(settings: Settings) {
     relief::plan(settings.relief.clone());
-    let (Some(ceiling), Some(_)) = (limits::ceiling(), look::rss()) else {
+    let Some(rss) = look::rss() else {
         log::line(Priority::Warning, "memory: not supervised: /proc is not mounted");
         return;
     };
@@ -71,7 +71,7 @@ pub fn start(settings: Settings) {
     // SAFETY: a system call.
     PROCESS.store(unsafe { libc::getpid() }, Ordering::Release);
     let listens = settings.signal;
-    let guard = Guard::new(settings, ceiling);
+    let guard = Guard::new(settings, rss);
     guard.tell_what_is_missing();
     match spawn(guard) {
         Ok(thread) if listens => signal::listen(thread),
@@ -105,7 +105,9 @@ fn spawn(mut guard: Guard) -> std::io::Result<std::thread::Thread> {
 
 struct Guard {
     settings: Settings,
-    ceiling: Ceiling,
+    ceiling: Option<Ceiling>,
+    /// What the process can have of it beside others.
+    left: u64,
     soft: Option<u64>,
     hard: Option<u64>,
     watch: Watch,
@@ -140,7 +142,7 @@ struct Guard {
 }
 
 impl Guard {
-    fn new(settings: Settings, ceiling: Ceiling) -> Guard {
+    fn new(settings: Settings, rss: u64) -> Guard {
         let folder = settings.report_dir.clone().map(Folder::new);
         let inquiry = Inquiry::new(&settings.track);
         let judge = Judge::new(Scale::of(settings.interval, settings.horizon));
@@ -152,14 +154,15 @@ impl Guard {
         let private = look::Private::new(settings.interval);
         let mut guard = Guard {
             settings,
-            ceiling,
+            ceiling: None,
+            left: u64::MAX,
             soft: None,
             hard: None,
             watch,
             since: Instant::now(),
             judge,
             looks: 0,
-            rss: 0,
+            rss,
             private,
             pressed: false,
             heap: None,
@@ -177,16 +180,18 @@ impl Guard {
             folder,
             inquiry,
         };
-        guard.set_limits(0);
+        guard.set_limits();
         guard
     }
 
-    /// The limits in bytes, of what there is now. The soft one leaves room for others in the control group.
-    fn set_limits(&mut self, used: u64) {
-        let Ceiling { bytes, .. } = self.ceiling;
-        let left = if used > 0 { self.ceiling.left_beside_others(used) } else { bytes };
-        self.soft = self.settings.soft.map(|amount| amount.of(left));
-        self.hard = self.settings.hard.map(|amount| amount.of(bytes));
+    /// The limits in bytes, of what this process can have now.
+    fn set_limits(&mut self) {
+        let used = self.used();
+        let left = |ceiling: &Ceiling| ceiling.left_beside_others(used);
+        self.ceiling = limits::ceilings().into_iter().min_by_key(left).or(self.ceiling);
+        self.left = self.ceiling.as_ref().map_or(self.left, left);
+        self.soft = self.settings.soft.map(|amount| amount.of(self.left));
+        self.hard = self.settings.hard.map(|amount| amount.of(self.left));
         for (place, limit) in LIMITS.iter().zip([self.soft, self.hard]) {
             place.store(limit.unwrap_or(0), Ordering::Relaxed);
         }
@@ -196,10 +201,11 @@ impl Guard {
     fn tell_what_is_missing(&self) {
         let limits = [self.settings.soft, self.settings.hard];
         let in_parts = limits.iter().any(|limit| matches!(limit, Some(Amount::Percent(_))));
-        if in_parts && self.ceiling.source == Source::Machine {
-            let machine = mib(self.ceiling.bytes as i64);
+        let machine = self.ceiling.filter(|ceiling| ceiling.source == Source::Machine);
+        if let Some(machine) = machine.filter(|_| in_parts) {
+            let machine = mib(machine.bytes as i64);
             let text = format!(
-                "memory: no control group has a limit: parts are of the machine's {machine}"
+                "memory: no control group has less: parts are of what is left of the machine's {machine}"
             );
             log::line(Priority::Notice, &text);
         }
@@ -220,9 +226,8 @@ impl Guard {
         let ends = self.over_hard + 1 >= LOOKS && !self.told_hard;
         let private = (near || seldom).then(|| self.private.look(rss, ends)).flatten();
         (self.rss, self.pressed) = (rss, self.watch.pressed());
-        if seldom && let Some(ceiling) = limits::ceiling() {
-            self.ceiling = ceiling;
-            self.set_limits(self.used());
+        if seldom {
+            self.set_limits();
         }
         self.watch_relief();
         let (fds, threads) = if seldom { (look::fds(), look::threads()) } else { (None, None) };
@@ -331,7 +336,7 @@ impl Guard {
             // Who grows on meanwhile would be ended by the kernel, and nobody would know why.
             let (rss, part) = (self.rss, self.hard.unwrap_or(0) / GROWN);
             let fits = move |parts: u64| look::rss().is_none_or(|now| now <= rss + parts * part);
-            let answer = self.inquiry.now(LAST_LOOK, Some(self.ceiling), rss, || fits(1));
+            let answer = self.inquiry.now(LAST_LOOK, || fits(1));
             self.take_in(answer);
             restart::ask();
             let asked = Instant::now();
@@ -345,9 +350,7 @@ impl Guard {
     fn tell_verdicts(&mut self) {
         let limit = self.hard.or(self.soft).unwrap_or(u64::MAX);
         let headroom = Headroom {
-            memory: limit
-                .min(self.ceiling.left_beside_others(self.used()))
-                .saturating_sub(self.used()),
+            memory: limit.min(self.left).saturating_sub(self.used()),
             fds: fd_limit().map(|most| most.saturating_sub(look::fds().unwrap_or(0).into())),
             threads: None,
         };
@@ -403,7 +406,7 @@ impl Guard {
         if signal::asked() {
             self.inquiry.ask("signal", String::new());
         }
-        if let Some(answer) = self.inquiry.step(self.looks, Some(self.ceiling), self.rss) {
+        if let Some(answer) = self.inquiry.step(self.looks) {
             self.take_in(answer);
         }
     }
@@ -455,7 +458,7 @@ impl Guard {
             seconds: self.since.elapsed().as_secs(),
             rss: self.rss,
             private: self.private.known(self.rss),
-            ceiling: Some(self.ceiling),
+            ceiling: self.ceiling,
             pressure: self.watch.now(),
             limits: (self.soft, self.hard),
             counts: (look::fds(), look::threads(), tasks::count()),

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::before::Before;
 use super::job::{Job, Taken, Wish};
-use super::limits::Ceiling;
 use super::snapshot::Snapshot;
 use super::track::{self, Tracked};
 use super::{dead, room};
@@ -67,7 +66,7 @@ impl Inquiry {
     }
 
     /// Begins what is due, and gives what has come.
-    pub fn step(&mut self, looks: u64, ceiling: Option<Ceiling>, rss: u64) -> Option<Answer> {
+    pub fn step(&mut self, looks: u64) -> Option<Answer> {
         let now = Instant::now();
         let dead = dead::is_wanted(now);
         if let Some(job) = &self.job {
@@ -96,7 +95,7 @@ impl Inquiry {
                 self.next = looks + WARM;
             }
         }
-        let begun = room::budget(ceiling, rss).and_then(|budget| self.begin(budget, SECONDS));
+        let begun = room::budget().and_then(|budget| self.begin(budget, SECONDS));
         match begun {
             Ok(job) => {
                 self.job = Some(job);
@@ -107,17 +106,11 @@ impl Inquiry {
     }
 
     /// One that must be there within so many seconds and as long as there is time to wait, or is not waited for.
-    pub fn now(
-        &mut self,
-        seconds: u32,
-        ceiling: Option<Ceiling>,
-        rss: u64,
-        may_wait: impl Fn() -> bool,
-    ) -> Answer {
-        let job = self.job.take().map_or_else(
-            || room::budget(ceiling, rss).and_then(|budget| self.begin(budget, seconds)),
-            Ok,
-        );
+    pub fn now(&mut self, seconds: u32, may_wait: impl Fn() -> bool) -> Answer {
+        let job = self
+            .job
+            .take()
+            .map_or_else(|| room::budget().and_then(|budget| self.begin(budget, seconds)), Ok);
         let taken = job.and_then(|job| job.wait(Duration::from_secs(seconds.into()), may_wait));
         self.answer(taken)
     }

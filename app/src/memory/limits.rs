@@ -37,12 +37,13 @@ pub struct Ceiling {
     pub bytes: u64,
     /// Who says so.
     pub source: Source,
-    /// Of a control group: bytes that it uses as a whole, without files that it has not touched for long.
+    /// Bytes of it that are in use and that the kernel cannot simply take back.
     pub usage: Option<u64>,
 }
 
 impl Ceiling {
-    /// What is left for a process that uses so much: of a control group, all processes share its limit.
+    /// What a process can have that uses so much now: all processes of a control group share its limit, and
+    /// all of a machine its memory.
     pub fn left_beside_others(&self, own: u64) -> u64 {
         self.bytes.saturating_sub(self.usage.map_or(0, |usage| usage.saturating_sub(own)))
     }
@@ -57,15 +58,15 @@ pub enum Source {
     Machine,
 }
 
-/// The lowest limit of the control groups around this process, else the machine's memory; none without `/proc`.
-/// Limits change while a process runs. Costs some ten microseconds.
-pub fn ceiling() -> Option<Ceiling> {
-    within(Path::new("/"))
+/// The machine's memory, and the lowest limit of the control groups around this process where that is below it;
+/// nothing without `/proc`. Limits change while a process runs. Costs some ten microseconds.
+pub fn ceilings() -> Vec<Ceiling> {
+    within(Path::new("/")).into_iter().flatten().collect()
 }
 
 /// The folder of the control group of version 2 that this process is in, where one around it has a limit.
 pub fn group() -> Option<PathBuf> {
-    ceiling().filter(|ceiling| ceiling.source == Source::Cgroup)?;
+    ceilings().iter().find(|ceiling| ceiling.source == Source::Cgroup)?;
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     groups
         .lines()
@@ -78,21 +79,21 @@ struct Hierarchy {
     mount: &'static str,
     limit: &'static str,
     usage: &'static str,
-    inactive: &'static str,
+    files: [&'static str; 2],
 }
 
 const V2: Hierarchy = Hierarchy {
     mount: "sys/fs/cgroup",
     limit: "memory.max",
     usage: "memory.current",
-    inactive: "inactive_file ",
+    files: ["inactive_file ", "active_file "],
 };
 
 const V1: Hierarchy = Hierarchy {
     mount: "sys/fs/cgroup/memory",
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
-    inactive: "total_inactive_file ",
+    files: ["total_inactive_file ", "total_active_file "],
 };
 
 impl Hierarchy {
@@ -126,11 +127,14 @@ impl Hierarchy {
     }
 
     /// Bytes that a group uses and that the kernel cannot simply take back.
-    fn used(&self, folder: &Path) -> Option<u64> {
+    fn used(&self, folder: &Path, mapped: u64) -> Option<u64> {
         let usage = number(&folder.join(self.usage))?;
         let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-        let inactive = stat.lines().find_map(|line| line.strip_prefix(self.inactive)?.parse().ok());
-        Some(usage.saturating_sub(inactive.unwrap_or(0)))
+        let value = |name| -> Option<u64> {
+            stat.lines().find_map(|line| line.strip_prefix(name)?.parse().ok())
+        };
+        let files: u64 = self.files.into_iter().filter_map(value).sum();
+        Some(usage.saturating_sub(files.saturating_sub(mapped)))
     }
 }
 
@@ -138,21 +142,36 @@ fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
-fn within(root: &Path) -> Option<Ceiling> {
-    let meminfo = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let total: u64 = total.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    let machine = Ceiling { bytes: total * 1024, source: Source::Machine, usage: None };
+/// The machine's, and the control group's. Both count pages of files as free, but for those that this process
+/// runs and reads: without them it would wait for the disk all the time.
+fn within(root: &Path) -> [Option<Ceiling>; 2] {
+    let status = fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
+    let mapped = kib(&status, "RssFile:").unwrap_or(0) * 1024;
+    let Some(machine) = machine(root, mapped) else { return [None, None] };
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let lowest = groups.lines().filter_map(Hierarchy::of);
     let lowest = lowest.filter_map(|(hierarchy, group)| hierarchy.lowest(root, group));
     let lowest = lowest.min_by_key(|(limit, ..)| *limit);
-    let lowest = lowest.filter(|(limit, ..)| *limit < machine.bytes);
-    Some(lowest.map_or(machine, |(bytes, folder, hierarchy)| Ceiling {
-        bytes,
-        source: Source::Cgroup,
-        usage: hierarchy.used(&folder),
-    }))
+    let group =
+        lowest.filter(|(limit, ..)| *limit < machine.bytes).map(|(bytes, folder, hierarchy)| {
+            Ceiling { bytes, source: Source::Cgroup, usage: hierarchy.used(&folder, mapped) }
+        });
+    [Some(machine), group]
+}
+
+fn machine(root: &Path, mapped: u64) -> Option<Ceiling> {
+    let meminfo = fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let bytes = kib(&meminfo, "MemTotal:")? * 1024;
+    // Kernels before 3.14 do not say what is available.
+    let available = kib(&meminfo, "MemAvailable:").map(|available| available * 1024);
+    let usage = available.map(|available| bytes.saturating_sub(available.saturating_sub(mapped)));
+    Some(Ceiling { bytes, source: Source::Machine, usage })
+}
+
+/// The number after a name, of lines such as "MemTotal:     2048 kB".
+fn kib(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -161,6 +180,7 @@ mod tests {
 
     use super::*;
 
+    /// The control group's where there is one, else the machine's.
     fn found(files: &[(&str, &str)]) -> Option<Ceiling> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let own = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -171,9 +191,9 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let found = within(&root);
+        let [machine, group] = within(&root);
         let _ = fs::remove_dir_all(&root);
-        found
+        group.or(machine)
     }
 
     #[test]
@@ -196,14 +216,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_group_uses_is_without_files_that_nobody_has_touched_for_long() {
+    fn what_a_group_uses_is_without_files_but_for_those_of_this_process() {
         let meminfo = ("proc/meminfo", "MemTotal:        2048 kB\n");
         let used = |files: &[(&str, &str)]| found(&[&[meminfo], files].concat()).unwrap();
         let new = used(&[
             ("proc/self/cgroup", "0::/a\n"),
             ("sys/fs/cgroup/a/memory.max", "1000000\n"),
             ("sys/fs/cgroup/a/memory.current", "700000\n"),
-            ("sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 100000\nactive_file 7\n"),
+            ("sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 90000\nactive_file 112400\n"),
+            ("proc/self/status", "RssAnon:\t 400 kB\nRssFile:\t 100 kB\n"),
         ]);
         assert_eq!(new.usage, Some(600_000));
         // Others have 200000 of it.
@@ -216,6 +237,17 @@ mod tests {
             ("sys/fs/cgroup/memory/a/memory.stat", "inactive_file 1\ntotal_inactive_file 200000\n"),
         ]);
         assert_eq!(old.usage, Some(500_000));
+    }
+
+    #[test]
+    fn what_a_machine_uses_is_what_it_cannot_give_and_what_this_process_runs() {
+        let meminfo =
+            ("proc/meminfo", "MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:  700 kB\n");
+        let own = ("proc/self/status", "VmRSS:\t 300 kB\nRssAnon:\t 200 kB\nRssFile:\t 100 kB\n");
+        assert_eq!(found(&[meminfo]).unwrap().usage, Some(300 * 1024));
+        let machine = found(&[meminfo, own]).unwrap();
+        assert_eq!(machine.usage, Some(400 * 1024));
+        assert_eq!(machine.left_beside_others(200 * 1024), 800 * 1024);
     }
 
     #[test]

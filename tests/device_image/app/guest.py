@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import socket
 import sys
 import time
 
 import pyrmware
 
 REPORTS = "/data/reports"
+SOCKET = "/run/guest.sock"
 
 
 def tell(event: str, **facts: object) -> None:
@@ -43,10 +45,28 @@ def grow() -> None:
         tell("asked", level=level, times=len(asked))
 
     while True:
+        pyrmware.heartbeat()
         # It would be at the end of its control group before the launcher has looked who holds it.
         if asked.count(pyrmware.HARD) < 2:
             hoard.append(b"x" * 1_000_000)
         time.sleep(0.1)
+
+
+def squeeze() -> None:
+    """Has so much that what it reads again and again finds no room, and gives it back when tasks wait for that."""
+    hoard = [b"x" * 1_000_000 for _ in range(8)]
+    asked = []
+
+    @pyrmware.on_pressure
+    def give_back(level: int) -> None:
+        hoard.clear()
+        asked.append(level)
+        tell("asked", level=level)
+
+    while not asked:
+        with open("/proc/self/exe", "rb", buffering=0) as file:
+            while file.read(1 << 16):
+                pass
 
 
 def overrun() -> None:
@@ -90,11 +110,30 @@ def nothing() -> None:
     """Ends."""
 
 
+def serve() -> None:
+    """Is killed while a client waits, who is served by what comes after it."""
+    with socket.socket(fileno=3) as listener:
+        is_first = pyrmware.last_exit() != "signal 9"
+        if is_first and os.fork() == 0:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(SOCKET)
+                os.kill(os.getppid(), signal.SIGKILL)
+                tell("served", by=int(client.recv(100)))
+            os._exit(0)
+        if is_first:
+            signal.pause()
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(str(os.getpid()).encode())
+
+
 def hang() -> None:
-    """Makes progress for a while, and then none."""
+    """Makes progress for a while, and then none, but for one that comes after another that has hung."""
     for _ in range(20):
         pyrmware.heartbeat()
         time.sleep(0.1)
+    if pyrmware.last_exit() == "hang":
+        return
     tell("hangs")
     while True:
         time.sleep(1)
@@ -111,6 +150,7 @@ tell(
     process=os.getpid(),
     last_exit=pyrmware.last_exit(),
     limit=read(f"{GROUP}/memory.max"),
+    available=(read("/proc/meminfo") or "").partition("MemAvailable:")[2].split()[:1],
     oom_kills=oom_kills(),
     pressure=read(f"{GROUP}/memory.pressure"),
 )
@@ -122,6 +162,8 @@ ACTS = {
     "overrun": overrun,
     "pass": nothing,
     "reports": reports,
+    "serve": serve,
+    "squeeze": squeeze,
 }
 ACTS[sys.argv[1]]()
 tell("end", act=sys.argv[1])

@@ -32,13 +32,18 @@ pub(super) fn prepare(ui: &Ui) -> Result<()> {
     Ok(())
 }
 
+/// Why there is no virtual machine of a device.
+pub(super) const DEVICE: &str = "the device is a virtual x86_64 machine of Debian's packages; remedy: test on Debian for x86_64";
+
+/// Whether virtual machines of a device can be made here.
+pub(super) fn is_debian() -> bool {
+    cfg!(all(target_os = "linux", target_arch = "x86_64")) && which::which("apt-get").is_ok()
+}
+
 /// Installs what virtual machines of a device are made with.
 pub(super) fn prepare_virtual(ui: &Ui) -> Result<()> {
     prepare(ui)?;
-    ensure!(
-        cfg!(all(target_os = "linux", target_arch = "x86_64")) && which::which("apt-get").is_ok(),
-        "the device is a virtual x86_64 machine of Debian's packages; remedy: test on Debian for x86_64"
-    );
+    ensure!(is_debian(), "{DEVICE}");
     let missing = install_missing(&VIRTUAL, ui)?;
     ensure!(
         missing.is_none(),
