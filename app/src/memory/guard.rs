@@ -340,6 +340,7 @@ impl Guard {
             let fits = move |parts: u64| look::rss().is_none_or(|now| now <= rss + parts * part);
             let answer = self.inquiry.now(LAST_LOOK, Some(self.ceiling), rss, || fits(1));
             self.take_in(answer);
+            relief::withdraw();
             restart::ask();
             let asked = Instant::now();
             while asked.elapsed() < self.settings.grace && fits(2) {
