@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::app::copy_tree;
@@ -274,6 +275,7 @@ fn restart(launcher: &Path) -> Result<(Duration, Duration)> {
     let (first, _) = live.main()?;
     let asked = live.when(REQUEST)?.0;
     let (second, _) = live.main()?;
+    live.wait()?;
     Ok((first - live.began, second - asked))
 }
 
@@ -290,12 +292,13 @@ struct Start {
 fn console(launcher: &Path) -> Result<[Start; 2]> {
     let mut live = Live::start(launcher, &["--port", "0"])?;
     let first = live.start_since(live.began, live.began)?;
-    let parent = rustix::process::Pid::from_child(&live.child);
-    rustix::process::kill_process(parent, rustix::process::Signal::USR2)
-        .context("cannot ask the sample to hoard")?;
+    live.signal(Signal::USR2)?;
     let request = live.when(REQUEST)?.0;
     let asked = live.when(ASKED)?.0;
-    Ok([first, live.start_since(request, asked)?])
+    let next = live.start_since(request, asked)?;
+    live.signal(Signal::TERM)?;
+    live.wait()?;
+    Ok([first, next])
 }
 
 /// What the launcher says when it starts the application again.
@@ -339,6 +342,15 @@ impl Live {
             }
         });
         Ok(Live { child, began, lines, seen: Vec::new() })
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).context("cannot signal the launcher")
+    }
+
+    /// Waits for its end, so that this falls on nothing else that is measured.
+    fn wait(&mut self) -> Result<()> {
+        self.child.wait().map(drop).context("cannot wait for the launcher")
     }
 
     /// When it has said a line with this in it, which is waited for, and the line.
