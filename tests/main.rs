@@ -4,6 +4,7 @@
 
 mod apps;
 mod cli;
+mod clock;
 mod corpus;
 mod damage;
 mod devices;

@@ -184,7 +184,8 @@ fn is_fed(device: &File, within: Duration) -> bool {
     unsafe { libc::poll(&mut polled, 1, within.as_millis() as i32) == 1 }
 }
 
-fn message(socket: &UnixDatagram) -> String {
+/// What the manager is told next; waits for it.
+pub fn message(socket: &UnixDatagram) -> String {
     let mut bytes = [0; 4096];
     let length = socket.recv(&mut bytes).expect("a message comes");
     String::from_utf8_lossy(&bytes[..length]).into_owned()

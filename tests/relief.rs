@@ -1,6 +1,8 @@
 //! Giving memory back: hooks that fail, take long or never return, and the caches of real packages.
 
 use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,11 +10,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::devices::{dist, workspace};
-use crate::support::Alone;
+use crate::support::live::Live;
+use crate::support::{self, Alone, SAMPLE};
 
-/// A launcher of one module with this `[package.metadata.pyrmware.memory]`; it looks often. They are built one
+/// A launcher of a project with this `[package.metadata.pyrmware.memory]`; it looks often. They are built one
 /// after the other in one workspace, whose own crates are compiled once.
-fn launcher(name: &str, module: &str, dependencies: &str, memory: &str) -> Alone {
+fn supervised(project: &Path, memory: &str) -> Alone {
     static PLACE: Mutex<Option<(PathBuf, String)>> = Mutex::new(None);
     let mut place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
     let (folder, plain) = place.get_or_insert_with(|| {
@@ -23,6 +26,11 @@ fn launcher(name: &str, module: &str, dependencies: &str, memory: &str) -> Alone
     let table = "[package.metadata.pyrmware.memory]\ninterval = \"20 ms\"\npressure = \"off\"";
     let manifest = format!("{plain}\n{table}\n{memory}\n");
     fs::write(folder.join("app/Cargo.toml"), manifest).expect("it is written");
+    dist(folder, project, "host").alone()
+}
+
+/// The same of one module.
+fn launcher(name: &str, module: &str, dependencies: &str, memory: &str) -> Alone {
     let project = tempfile::tempdir().expect("a folder can be made");
     let table = format!(
         "[project]\nname = \"{name}\"\nversion = \"1\"\nrequires-python = \">=3.10\"\n\
@@ -30,7 +38,7 @@ fn launcher(name: &str, module: &str, dependencies: &str, memory: &str) -> Alone
     );
     fs::write(project.path().join("pyproject.toml"), table).expect("it is written");
     fs::write(project.path().join("app.py"), module).expect("it is written");
-    dist(folder, project.path(), "host").alone()
+    supervised(project.path(), memory)
 }
 
 /// The reports in this folder, the oldest first.
@@ -214,6 +222,9 @@ fn a_hook_that_never_returns_is_named_and_the_hard_limit_holds() {
     assert!(!ended.err().contains("has not ended in time"), "{ended}");
 }
 
+/// Bytes.
+const SOFT: u64 = 60 << 20;
+
 /// Sessions of prompt_toolkit that come, say a line and go, held by a filter of a module; and one that stays.
 const SESSIONS: &str = r#"
 import asyncio
@@ -272,7 +283,7 @@ asyncio.run(main())
 #[test]
 fn sessions_of_prompt_toolkit_stay_few() {
     // Filters remember in three ways.
-    for (version, cycles) in [("3.0.36", 300), ("3.0.43", 300), ("3.0.53", 500)] {
+    for (version, cycles) in [("3.0.36", 300), ("3.0.43", 300), ("3.0.53", 300)] {
         let name = format!("relief-sessions-{}", version.replace('.', "-"));
         let dependency = format!("\"prompt_toolkit=={version}\"");
         // Well above what it has when it has started.
@@ -285,6 +296,103 @@ fn sessions_of_prompt_toolkit_stay_few() {
         assert!(ended.err().contains("memory: soft limit: "), "{version}: {ended}");
         assert!(!ended.err().contains("hard limit"), "{version}: {ended}");
     }
+}
+
+/// The sample with `--leak`, whose sessions prompt_toolkit's filters hold when their clients have left.
+struct Console {
+    live: Live,
+    port: u16,
+    reports: TempDir,
+}
+
+impl Console {
+    fn start(caches: &str) -> Console {
+        let reports = tempfile::tempdir().expect("a folder can be made");
+        let memory = format!(
+            "soft = \"{SOFT}\"\nhard = \"1 GiB\"\non-hard = \"report\"\ncaches = \"{caches}\"\n\
+             track = [\"device_console.session.Session\"]\nreport-dir = {:?}",
+            reports.path().display()
+        );
+        let alone = supervised(&support::project(SAMPLE), &memory);
+        let mut live = Live::start(&alone, &["--port", "0", "--leak"], &[]);
+        let line = live.line("listening on 127.0.0.1 port ");
+        let port = line.rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+        Console { live, port, reports }
+    }
+
+    /// So many clients, one after the other, each until it is asked for a command; the highest private memory
+    /// between them.
+    fn clients(&self, count: usize) -> u64 {
+        let visits = (0..count).map(|_| {
+            visit(self.port).expect("it is served");
+            self.private()
+        });
+        visits.max().expect("there are some")
+    }
+
+    fn private(&self) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.live.pid());
+        let text = fs::read_to_string(path).expect("it runs");
+        let private = text.lines().filter(|line| line.starts_with("Private_"));
+        let kib = private.map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        kib.sum::<Option<u64>>().expect("numbers") * 1024
+    }
+
+    /// How many sessions there are, as it says itself when it is asked.
+    fn sessions(mut self) -> u64 {
+        self.live.signal(libc::SIGUSR1);
+        self.live.line(" objects: ");
+        // The report follows that line.
+        let file = loop {
+            let entries = fs::read_dir(self.reports.path()).expect("it can be listed");
+            let mut files = entries.map(|entry| entry.expect("it is listed").path());
+            if let Some(file) = files.find(|file| file.to_string_lossy().ends_with("-signal.json"))
+            {
+                break file;
+            }
+            std::thread::yield_now();
+        };
+        self.live.signal(libc::SIGTERM);
+        assert_eq!(self.live.end().0, 0);
+        let report: Value =
+            serde_json::from_slice(&fs::read(file).expect("it is read")).expect("it is JSON");
+        let sessions = report["tracked"][0]["count"].as_u64();
+        sessions.unwrap_or_else(|| panic!("{report:#}"))
+    }
+}
+
+/// Connects as a terminal does, waits for the prompt, and leaves.
+fn visit(port: u16) -> std::io::Result<()> {
+    const TYPE_IS_XTERM: &[u8] = b"\xff\xfa\x18\x00xterm\xff\xf0";
+    let mut client = TcpStream::connect(("127.0.0.1", port))?;
+    client.set_read_timeout(Some(support::task::LIMIT))?;
+    client.write_all(TYPE_IS_XTERM)?;
+    let (mut said, mut some) = (Vec::<u8>::new(), [0; 4096]);
+    while !said.windows(8).any(|part| part == b"gateway>") {
+        match client.read(&mut some)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            read => said.extend(&some[..read]),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_console_stays_flat_over_a_thousand_clients() {
+    const QUARTER: usize = 250;
+    let console = Console::start("auto");
+    let [_, second, _, last] = [(); 4].map(|()| console.clients(QUARTER));
+    // Before the next relief it may grow by an eighth of the limit; where it stands then is chance.
+    assert!(last <= second + SOFT / 8, "{second} bytes at most, and later {last}");
+    let sessions = console.sessions();
+
+    // A session is most of a megabyte.
+    let leaks = Console::start("off");
+    let [first, second] = [(); 2].map(|()| leaks.clients(QUARTER / 2));
+    assert!(second > first + SOFT / 2, "{first} bytes at most, and later {second}");
+    let all = leaks.sessions();
+    assert!(all >= 2 * (QUARTER as u64 / 2 - 1), "{all} sessions are not all");
+    assert!(sessions < all / 2, "{sessions} sessions after {} clients", 4 * QUARTER);
 }
 
 /// Fills caches, has memory given back, and says what is left in them.

@@ -124,8 +124,8 @@ struct Guard {
     over_hard: u32,
     /// It has been below the hard limit: only then can starting again help.
     has_fitted: bool,
-    /// The last relief: when it was asked for and how much memory there was; and how long nothing is asked of
-    /// the application after it.
+    /// The last relief: when it was asked for and from how much memory on it has grown since; and how long nothing
+    /// is asked of the application after it.
     relieved: Option<(Instant, u64)>,
     pause: Duration,
     last_relief: Option<Relief>,
@@ -292,13 +292,20 @@ impl Guard {
     }
 
     fn after_relief(&mut self, relief: Relief) {
-        let worth = self.soft.or(self.hard).unwrap_or(0) / WORTH;
-        let helped = relief.total().max(relief.freed) >= worth as i64;
+        let limit = self.soft.or(self.hard).unwrap_or(0);
+        let helped = relief.total().max(relief.freed) >= (limit / WORTH) as i64;
         self.pause = if helped || relief.waiting > 0 {
             (relief.cost * SHARE).min(LONGEST)
         } else {
             (self.pause * 2).clamp(PAUSE, LONGEST)
         };
+        // What was freed is used again before memory grows: when it does, as much can be freed once more. Counted
+        // from before, each relief would come a part of the limit later than the last.
+        if relief.freed >= (limit / GROWN) as i64
+            && let Some((_, used)) = &mut self.relieved
+        {
+            *used = used.saturating_add_signed(-relief.total().max(0));
+        }
         let why = match relief.level {
             HARD.. => "hard limit",
             _ if relief.pressed => "pressure",
@@ -338,6 +345,7 @@ impl Guard {
             let fits = move |parts: u64| look::rss().is_none_or(|now| now <= rss + parts * part);
             let answer = self.inquiry.now(LAST_LOOK, || fits(1));
             self.take_in(answer);
+            relief::withdraw();
             restart::ask();
             let asked = Instant::now();
             while asked.elapsed() < self.settings.grace && fits(2) {

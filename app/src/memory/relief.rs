@@ -125,6 +125,11 @@ pub fn request(level: i64, limit: Option<u64>) {
     }
 }
 
+/// What has not begun yet is not done any more: the application is to end, and that gives all back.
+pub fn withdraw() {
+    WANTED.store(0, Ordering::Release);
+}
+
 /// What was done since this was asked for the last time.
 pub fn done() -> Option<Relief> {
     DONE.try_lock().ok()?.take()
@@ -147,6 +152,9 @@ fn put<T>(place: &Mutex<T>, value: T) {
 
 extern "C" fn relieve(_: *mut c_void) -> c_int {
     let level = WANTED.swap(0, Ordering::AcqRel);
+    if level == 0 {
+        return 0;
+    }
     let mut raised = None;
     without_exception(|| {
         raised = Pass::new(level).run().err().map(|Raised| Exception::take());

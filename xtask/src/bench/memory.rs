@@ -2,15 +2,20 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::app::copy_tree;
 use super::table::median;
 use super::{folder, publish};
 use crate::config::{Config, Flags, Memory};
@@ -20,6 +25,8 @@ use crate::ui::Ui;
 /// The application.
 const MODULE: &str = include_str!("memory/supervised.py");
 const PROJECT: &str = include_str!("memory/pyproject.toml");
+/// A second main of the sample.
+const CONSOLE: &str = include_str!("memory/supervised_console.py");
 
 const MIB: u64 = 1 << 20;
 
@@ -107,13 +114,78 @@ impl Args {
         row("restart by `exec`, from the request to the first line of `main`", of(again), "–");
         row("the same from a zygote", of(fork), "25 ms");
         row("cold start to the first line of `main`", of(cold), "–");
+        ui.status("Measuring", format_args!("{} starts and restarts of the sample", self.runs));
+        let [plain, forked] = self.consoles(&work, ui)?;
+        let [mut cold, mut again, mut fork] = [const { Vec::new() }; 3];
+        for _ in 0..self.runs {
+            let [first, next] = console(&plain)?;
+            cold.push(first);
+            again.push(next);
+            let [_, next] = console(&forked)?;
+            fork.push(next);
+        }
+        let of = |starts: &[Start], what: fn(&Start) -> u64| {
+            median(starts.iter().map(what)).unwrap_or(0.0) / 1e3
+        };
+        let times = |starts: &[Start]| {
+            let main = of(starts, |start| start.main.as_micros() as u64);
+            let asked = of(starts, |start| start.since_asked.as_micros() as u64);
+            format!("{main:.1} ms; {asked:.1} ms")
+        };
+        let private = |starts: &[Start]| {
+            format!("{:.1} MiB", of(starts, |start| start.private * 1000) / 1024.0)
+        };
+        let what = "the sample: restart by `exec`, from the request; from when it is asked to end";
+        row(what, times(&again), "–");
+        row("the same from a zygote", times(&fork), "25 ms");
+        let main = of(&cold, |start| start.main.as_micros() as u64);
+        row("its cold start to the first line of `main`", format!("{main:.1} ms"), "–");
+        let what = "private memory of its next worker when it listens; the goal is a fresh start's";
+        row(what, private(&fork), &private(&cold));
         text += &format!(
             "\nCPython {}. The rate of looks is the default, of {} seconds; pauses and starts are \
-             medians.\n",
+             medians. Between the request and \
+             when it is asked to end, the application goes on while a snapshot is taken.\n",
             self.python()?,
             self.seconds
         );
         publish("memory", &text, self.readme, ui)
+    }
+
+    /// Launchers of the sample, which start again by `exec` and from a zygote.
+    fn consoles(&self, work: &Path, ui: &Ui) -> Result<[PathBuf; 2]> {
+        let sample = crate::config::workspace()?.paths.root.join("python-app");
+        let project = work.join("console");
+        if project.exists() {
+            fs::remove_dir_all(&project)
+                .with_context(|| format!("cannot remove {}", project.display()))?;
+        }
+        copy_tree(&sample, &project)?;
+        let file = project.join("pyproject.toml");
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text =
+            text.replace("entry = \"device_console\"", "entry = \"supervised_console:main\"");
+        for (file, text) in
+            [(file, text.as_str()), (project.join("supervised_console.py"), CONSOLE)]
+        {
+            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        let bound = Memory::within(90 * MIB, 120 * MIB, Some(Duration::from_millis(20)));
+        let build = |name: &str, memory: Memory| -> Result<PathBuf> {
+            let flags = Flags {
+                project: Some(project.clone()),
+                out: Some(work.join(name)),
+                ..self.flags.clone()
+            };
+            let mut config = Config::load(&flags)?;
+            config.device.memory = Some(memory);
+            // What its `main` imports when it serves.
+            config.device.service.preload = Some(vec!["device_console.server".to_owned()]);
+            Ok(dist::run(config, ui)?.launcher)
+        };
+        let forked = build("console-forked", bound.clone().restarted_by("zygote"))?;
+        Ok([build("console-bound", bound)?, forked])
     }
 
     fn python(&self) -> Result<String> {
@@ -199,33 +271,132 @@ fn relief(launcher: &Path, objects: u64) -> Result<f64> {
 /// How long a start takes to the first line of `main`, and from the launcher's word that it starts again to that
 /// line.
 fn restart(launcher: &Path) -> Result<(Duration, Duration)> {
-    let began = Instant::now();
-    let mut command = command(launcher, &["restart", "0"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let (send, receive) = mpsc::channel();
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    thread::scope(|scope| {
-        let told = send.clone();
-        // The receiver outlives both.
-        let tell = |to: &mpsc::Sender<_>, what| to.send((what, Instant::now())).is_ok();
-        scope.spawn(move || lines(out, |_| _ = tell(&send, "main")));
-        scope.spawn(move || {
-            lines(err, |line| _ = line.contains("over the hard limit") && tell(&told, "request"));
+    let mut live = Live::start(launcher, &["restart", "0"])?;
+    let (first, _) = live.main()?;
+    let asked = live.when(REQUEST)?.0;
+    let (second, _) = live.main()?;
+    live.wait()?;
+    Ok((first - live.began, second - asked))
+}
+
+/// A start of the sample.
+struct Start {
+    /// Until the first line of `main`, in all and since the application before was asked to end.
+    main: Duration,
+    since_asked: Duration,
+    /// What the process that listens has for itself alone, in KiB.
+    private: u64,
+}
+
+/// A start of the sample from nothing, and the one after it.
+fn console(launcher: &Path) -> Result<[Start; 2]> {
+    let mut live = Live::start(launcher, &["--port", "0"])?;
+    let first = live.start_since(live.began, live.began)?;
+    live.signal(Signal::USR2)?;
+    let request = live.when(REQUEST)?.0;
+    let asked = live.when(ASKED)?.0;
+    let next = live.start_since(request, asked)?;
+    live.signal(Signal::TERM)?;
+    live.wait()?;
+    Ok([first, next])
+}
+
+/// What the launcher says when it starts the application again.
+const REQUEST: &str = "over the hard limit";
+/// What it tells the service manager when it then asks the application to end. Until then that serves.
+const ASKED: &str = "STATUS=ends because of its memory";
+/// For whatever is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A launcher that runs, with what it says; ended with all that belongs to it when it is dropped.
+struct Live {
+    child: Child,
+    began: Instant,
+    lines: mpsc::Receiver<(Instant, String)>,
+    /// What has come and was not asked for yet.
+    seen: Vec<(Instant, String)>,
+}
+
+impl Live {
+    fn start(launcher: &Path, words: &[&str]) -> Result<Live> {
+        let began = Instant::now();
+        let mut command = command(launcher, words);
+        static STARTS: AtomicU32 = AtomicU32::new(0);
+        let number = STARTS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("pyrmware-bench-{}-{number}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name)?;
+        let manager = UnixDatagram::bind_addr(&address).context("cannot bind a socket")?;
+        command.env("NOTIFY_SOCKET", format!("@{name}"));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.with_context(|| format!("cannot start {}", launcher.display()))?;
+        let (tell, lines) = mpsc::channel();
+        read(child.stdout.take(), tell.clone());
+        read(child.stderr.take(), tell.clone());
+        thread::spawn(move || {
+            let mut message = [0; 4096];
+            while let Ok(length) = manager.recv(&mut message) {
+                let text = String::from_utf8_lossy(&message[..length]).into_owned();
+                if tell.send((Instant::now(), text)).is_err() {
+                    break;
+                }
+            }
         });
-    });
-    let status = child.wait().context("cannot wait for the launcher")?;
-    let mut events: Vec<_> = receive.iter().collect();
-    // Two threads have told.
-    events.sort_by_key(|(_, at)| *at);
-    match events.as_slice() {
-        [("main", first), ("request", asked), ("main", second)] => {
-            Ok((*first - began, *second - *asked))
+        Ok(Live { child, began, lines, seen: Vec::new() })
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).context("cannot signal the launcher")
+    }
+
+    /// Waits for its end, so that this falls on nothing else that is measured.
+    fn wait(&mut self) -> Result<()> {
+        self.child.wait().map(drop).context("cannot wait for the launcher")
+    }
+
+    /// When it has said a line with this in it, which is waited for, and the line.
+    fn when(&mut self, part: &str) -> Result<(Instant, String)> {
+        loop {
+            if let Some(at) = self.seen.iter().position(|(_, line)| line.contains(part)) {
+                return Ok(self.seen.remove(at));
+            }
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.seen.push(line),
+                Err(_) => bail!("the launcher does not say {part:?}, but {:?}", self.seen),
+            }
         }
-        _ => bail!("the launcher was not started again; it ended with {status}"),
+    }
+
+    /// When its `main` began, and in which process.
+    fn main(&mut self) -> Result<(Instant, u64)> {
+        let (at, line) = self.when("\"main\"")?;
+        let said: Value = serde_json::from_str(&line).context("no JSON")?;
+        Ok((at, said["main"].as_u64().context("it does not say its process")?))
+    }
+
+    /// A start of the sample, which is waited for.
+    fn start_since(&mut self, request: Instant, asked: Instant) -> Result<Start> {
+        let (main, process) = self.main()?;
+        self.when("INFO listening on ")?;
+        let file = format!("/proc/{process}/smaps_rollup");
+        let rollup = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+        let private = rollup.lines().filter(|line| line.starts_with("Private_"));
+        let kib = private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        Ok(Start { main: main - request, since_asked: main - asked, private: kib.sum() })
     }
 }
 
-fn lines(pipe: Option<impl std::io::Read>, mut each: impl FnMut(String)) {
+impl Drop for Live {
+    fn drop(&mut self) {
+        // One that has ended needs no more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(pipe: Option<impl std::io::Read + Send + 'static>, tell: mpsc::Sender<(Instant, String)>) {
     let lines = pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).lines());
-    lines.map_while(Result::ok).for_each(&mut each);
+    thread::spawn(move || {
+        // Whoever listened may be gone.
+        lines.map_while(Result::ok).try_for_each(|line| tell.send((Instant::now(), line)))
+    });
 }

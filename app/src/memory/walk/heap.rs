@@ -271,8 +271,9 @@ impl Ref {
             let ascii = unsafe { ffi::PyUnicode_IS_COMPACT_ASCII(self.raw()) } != 0;
             let head = if ascii { size_of::<ffi::PyASCIIObject>() } else { basic };
             head + (text.len + 1) * text.width
-        } else if self.has(ffi::Py_TPFLAGS_LONG_SUBCLASS) {
-            basic // its `ob_size` is no size in every version
+        } else if self.has(ffi::Py_TPFLAGS_LONG_SUBCLASS) || self.is_generator() || self.is_frame()
+        {
+            basic // they have items, but their `ob_size` is no size, or not there, in every version
         } else if self.is_list() {
             // SAFETY: a list's structure is public.
             let room = unsafe { (*self.raw().cast::<ffi::PyListObject>()).allocated };

@@ -83,7 +83,7 @@ def relief(objects, mib):
 
 def restart(times):
     """Grows over the hard limit, until it was started again."""
-    say(main=True)
+    say(main=os.getpid())
     if pyrmware.last_exit() == "memory":
         return
     time.sleep(times)
