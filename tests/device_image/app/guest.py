@@ -53,7 +53,7 @@ def grow() -> None:
 
 
 def squeeze() -> None:
-    """Has so much that what it reads again and again finds no room, and gives it back when tasks wait for that."""
+    """Leaves no room for what it reads again and again, until tasks have to wait for it."""
     hoard = [b"x" * 1_000_000 for _ in range(8)]
     asked = []
 
@@ -128,7 +128,7 @@ def serve() -> None:
 
 
 def hang() -> None:
-    """Makes progress for a while, and then none, but for one that comes after another that has hung."""
+    """Makes progress for a while, and then none, unless the one before has hung."""
     for _ in range(20):
         pyrmware.heartbeat()
         time.sleep(0.1)
