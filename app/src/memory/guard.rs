@@ -12,7 +12,7 @@ use super::report::Facts;
 use super::settings::{OnHard, Settings};
 use super::snapshot::Snapshot;
 use super::trend::{Headroom, Heap, Judge, Kind, Sample, Scale, Verdict};
-use super::{dead, heap, look, signal, tasks};
+use super::{dead, heap, look, mib, signal, tasks};
 use crate::log::{self, Priority};
 use crate::supervisor::{pulse, restart};
 
@@ -495,8 +495,4 @@ fn fd_limit() -> Option<u64> {
         let mut limit: libc::rlimit = std::mem::zeroed();
         (libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0).then_some(limit.rlim_cur)
     }
-}
-
-fn mib(bytes: i64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

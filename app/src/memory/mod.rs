@@ -49,3 +49,10 @@ pub use guard::start;
 pub use heap::watch_arenas;
 pub use pressure::share as share_pressure;
 pub use settings::{OnHard, Settings};
+
+/// As people read it, of tenths.
+fn mib(bytes: i64) -> String {
+    let tenths = (bytes as f64 * 10.0 / f64::from(1 << 20)).round();
+    // What is next to nothing has no sign.
+    format!("{:.1} MiB", tenths / 10.0 + 0.0)
+}

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use pyo3_ffi as ffi;
 
 use super::scores::{self, Level, NOTHING};
-use super::{api, caches, heap, look};
+use super::{api, caches, heap, look, mib};
 use crate::object::{Exception, Obj, Py, Raised, without_exception};
 
 /// As `pyrmware.SOFT`.
@@ -78,7 +78,6 @@ impl Relief {
 
     /// As it is logged, without the reason.
     pub fn text(&self) -> String {
-        let mib = |bytes: i64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
         let given = self.given.iter().filter(|(_, bytes)| bytes.abs() >= NOTHING);
         let given: Vec<String> =
             given.map(|(what, bytes)| format!("{what} {}", mib(*bytes))).collect();

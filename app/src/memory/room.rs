@@ -1,6 +1,7 @@
 //! Whether there is memory for a process that looks through memory.
 
 use super::limits::{self, Ceiling};
+use super::mib;
 
 /// What a walk may take at most, and what it needs to be worth it.
 const MOST: u64 = 16 << 20;
@@ -14,8 +15,8 @@ pub fn budget() -> Result<usize, String> {
     let free = limits::ceilings().into_iter().filter_map(free).min();
     let budget = free.map_or(MOST, |free| (free / PART).min(MOST));
     if budget < LEAST {
-        let free = free.unwrap_or(0) as f64 / f64::from(1 << 20);
-        return Err(format!("memory is short: {free:.1} MiB are free"));
+        let free = mib(free.unwrap_or(0) as i64);
+        return Err(format!("memory is short: {free} are free"));
     }
     Ok(budget as usize)
 }
