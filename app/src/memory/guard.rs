@@ -414,7 +414,7 @@ impl Guard {
         if signal::asked() {
             self.inquiry.ask("signal", String::new());
         }
-        if let Some(answer) = self.inquiry.step(self.looks) {
+        while let Some(answer) = self.inquiry.step(self.looks) {
             self.take_in(answer);
         }
     }

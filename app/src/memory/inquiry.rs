@@ -71,8 +71,9 @@ impl Inquiry {
         let dead = dead::is_wanted(now);
         if let Some(job) = &self.job {
             if let Some(taken) = job.done() {
+                let began = job.began;
                 self.job = None;
-                return Some(self.answer(taken));
+                return Some(self.answer(taken, began));
             }
             let late = |open: &Open| now.duration_since(open.since) >= PATIENCE;
             return self.open.iter().any(late).then(|| {
@@ -101,7 +102,7 @@ impl Inquiry {
                 self.job = Some(job);
                 None
             }
-            Err(why) => Some(self.answer(Err(why))),
+            Err(why) => Some(self.answer(Err(why), Instant::now())),
         }
     }
 
@@ -112,7 +113,7 @@ impl Inquiry {
             .take()
             .map_or_else(|| room::budget().and_then(|budget| self.begin(budget, seconds)), Ok);
         let taken = job.and_then(|job| job.wait(Duration::from_secs(seconds.into()), may_wait));
-        self.answer(taken)
+        self.answer(taken, Instant::now())
     }
 
     fn begin(&self, budget: usize, seconds: u32) -> Result<Job, String> {
@@ -126,8 +127,11 @@ impl Inquiry {
             .map_err(|error| format!("no thread to look through memory can be started: {error}"))
     }
 
-    fn answer(&mut self, taken: Result<Taken, String>) -> Answer {
-        let open = std::mem::take(&mut self.open);
+    /// What was asked until then is answered; the rest waits for the next one, which sees what there is now.
+    fn answer(&mut self, taken: Result<Taken, String>, until: Instant) -> Answer {
+        let (open, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.open).into_iter().partition(|open| open.since <= until);
+        self.open = later;
         let mut news = Vec::new();
         let snapshot = taken.map(|Taken { snapshot, expected }| {
             let lines = dead::found(&snapshot, &expected).into_iter();

@@ -41,6 +41,8 @@ pub struct Taken {
 
 /// A snapshot that is being taken.
 pub struct Job {
+    /// What was asked before then is answered by it.
+    pub began: Instant,
     result: Receiver<Result<Taken, String>>,
     reins: Arc<Reins>,
 }
@@ -56,6 +58,7 @@ impl Job {
     /// Begins one; the thread is woken when it is done.
     pub fn start(wish: Wish, wake: Thread) -> io::Result<Job> {
         let (sender, result) = channel();
+        let began = Instant::now();
         let reins = Arc::new(Reins::default());
         let own = Arc::clone(&reins);
         crate::thread::spawn("snapshot", STACK, move || {
@@ -63,7 +66,7 @@ impl Job {
             let _ = sender.send(take(&wish, &own));
             wake.unpark();
         })?;
-        Ok(Job { result, reins })
+        Ok(Job { began, result, reins })
     }
 
     /// What came of it, once it is there.
