@@ -137,7 +137,7 @@ fn a_clock_that_jumps_ends_nobody_and_reports_stay_in_order() {
     fs::write(project.join("clock.py"), APPLICATION).expect("it is written");
     let reports = folder.path().join("reports");
     let tables = format!(
-        "[package.metadata.pyrmware.memory]\nhard = \"120 MiB\"\ninterval = \"100 ms\"\ngrace = \"1 s\"\n\
+        "[package.metadata.pyrmware.memory]\nhard = \"120 MiB\"\ninterval = \"100 ms\"\ngrace = \"1 s\"\npressure = \"off\"\n\
          restart = \"zygote\"\nreport-dir = {:?}\n\
          [package.metadata.pyrmware.service]\nheartbeat = \"{} s\"\n",
         reports.display(),

@@ -64,7 +64,10 @@ fn hoarder(name: &str, memory: &str) -> (TempDir, Alone) {
                  [tool.pyrmware]\nentry = \"hoard\"\n";
     fs::write(project.path().join("pyproject.toml"), table).expect("it is written");
     fs::write(project.path().join("hoard.py"), HOARD).expect("it is written");
-    let memory = format!("[package.metadata.pyrmware.memory]\ninterval = \"100 ms\"\n{memory}");
+    // Others may use up the machine's memory meanwhile.
+    let memory = format!(
+        "[package.metadata.pyrmware.memory]\ninterval = \"100 ms\"\npressure = \"off\"\n{memory}"
+    );
     let folder = workspace(name, "", &memory);
     let image = dist(&folder, project.path(), "host");
     (project, image.alone())
