@@ -132,7 +132,10 @@ mod tests {
         for (text, wanted) in [
             ("{", "is no index of symbols; build again"),
             ("[]", "is no index of symbols; build again"),
-            ("{\"format\": 2}", "has format 2, and this xtask reads 1 at most: use the one that built"),
+            (
+                "{\"format\": 2}",
+                "has format 2, and this xtask reads 1 at most: use the one that built",
+            ),
         ] {
             fs::write(&file, text).unwrap();
             let error = Index::read(folder.path()).unwrap_err().to_string();

@@ -41,7 +41,8 @@ mod tests {
             let text = text.replace("{}", id);
             assert_eq!(ids(&text), BTreeSet::from([id.to_owned()]), "{text}");
         }
-        for text in ["rebuild {}", "build{}", "build {}0", "build no {}", "build", "builds {}", ""] {
+        for text in ["rebuild {}", "build{}", "build {}0", "build no {}", "build", "builds {}", ""]
+        {
             assert_eq!(ids(&text.replace("{}", id)), BTreeSet::new(), "{text}");
         }
     }

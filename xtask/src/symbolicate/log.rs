@@ -11,43 +11,66 @@ pub struct Read {
     pub places: usize,
 }
 
-/// A frame of a traceback or a dump: `  File "…", line 3, in main`, `  File "…", line 3 in main`.
+/// A frame of a traceback or a dump, `  File "…", line 3, in main`, `  File "…", line 3 in main`, or a
+/// warning, `…:3: UserWarning: text`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What is left of `File`: indentation, the bars of an exception group, what a journal puts there.
+    /// What is left of it: indentation, the bars of an exception group, what a journal puts there.
     pub before: &'a str,
+    /// What the path follows: `File "`, or nothing.
+    pub opening: &'a str,
     /// The file.
     pub path: &'a str,
     /// The line, where the frame says one.
     pub line: Option<u32>,
-    /// What follows the path, from its closing quote on.
+    /// What follows the path.
     pub after: &'a str,
 }
+
+/// Before a frame's path.
+const OPENING: &str = "File \"";
+/// Between it and its line.
+const LINE: &str = "\", line ";
 
 impl<'a> Frame<'a> {
     /// Takes a line, with or without its end, apart; none where it is no frame's.
     pub fn parse(line: &'a str) -> Option<Frame<'a>> {
-        let (before, rest) = line.split_at(line.find("File \"")?);
-        let rest = &rest["File \"".len()..];
-        let quote = rest.find("\", line ")?;
-        let (path, after) = rest.split_at(quote);
-        let number = &after["\", line ".len()..];
+        Frame::of_traceback(line).or_else(|| Frame::of_warning(line))
+    }
+
+    fn of_traceback(line: &'a str) -> Option<Frame<'a>> {
+        let (before, rest) = line.split_at(line.find(OPENING)?);
+        let (opening, rest) = rest.split_at(OPENING.len());
+        let (path, after) = rest.split_at(rest.find(LINE)?);
+        let number = &after[LINE.len()..];
         let end = number.find(|char: char| !char.is_ascii_digit()).unwrap_or(number.len());
         let (digits, name) = match number.strip_prefix("???") {
             Some(name) => ("", name),
             None => number.split_at(end),
         };
         let name = name.trim_end_matches(['\r', '\n']);
-        let is_frame = before.chars().all(char::is_whitespace) || before.ends_with(char::is_whitespace);
+        let is_frame = before.is_empty() || before.ends_with(char::is_whitespace);
         let is_named = name.is_empty() || name.starts_with(", in ") || name.starts_with(" in ");
-        (is_frame && is_named).then(|| Frame { before, path, line: digits.parse().ok(), after })
+        let line = digits.parse().ok();
+        (is_frame && is_named).then_some(Frame { before, opening, path, line, after })
+    }
+
+    fn of_warning(line: &'a str) -> Option<Frame<'a>> {
+        let end = line.find(".py:")? + ".py".len();
+        let start = line[..end].rfind(' ').map_or(0, |space| space + 1);
+        let (before, path, after) = (&line[..start], &line[start..end], &line[end..]);
+        let (number, text) = after[1..].split_once(": ")?;
+        let is_warning = text.split(':').next().is_some_and(|kind| kind.ends_with("Warning"));
+        let line = number.parse().ok().filter(|_| is_warning)?;
+        Some(Frame { before, opening: "", path, line: Some(line), after })
     }
 
     /// Whether this is the frame's source line, or what marks a part of one.
     fn is_above(&self, line: &[u8]) -> bool {
         let indent = self.before.len() - self.before.trim_end_matches(' ').len();
         let from = self.before.len() - indent;
-        line.get(from..from + indent + 2).is_some_and(|start| start.iter().all(|byte| *byte == b' '))
+        line.get(from..from + indent + 2)
+            .is_some_and(|start| start.iter().all(|byte| *byte == b' '))
     }
 }
 
@@ -97,7 +120,7 @@ impl Writer<'_> {
         let file = self.symbols.file(inside)?.display();
         let after = frame.after.trim_end_matches(['\r', '\n']);
         self.out.places += 1;
-        self.write(&format!("{}File \"{file}{after}", frame.before), line);
+        self.write(&format!("{}{}{file}{after}", frame.before, frame.opening), line);
         let known = frame.line.filter(|_| !frame.is_above(next));
         if let Some(text) = known.and_then(|number| self.symbols.line(inside, number)) {
             self.below(&format!("{}  {text}", frame.before), line);

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::symbols::{Place, Symbols};
 
+/// The key under which a report gets its places.
+const SOURCE: &str = "source";
+
 /// A memory report, if that is what a text is.
 pub fn parse(text: &[u8]) -> Option<Value> {
     if !text.trim_ascii_start().starts_with(b"{") {
@@ -15,18 +18,19 @@ pub fn parse(text: &[u8]) -> Option<Value> {
     ["app", "reason", "uptime"].iter().all(|key| !value[key].is_null()).then_some(value)
 }
 
-/// Adds a list `source` wherever a report names classes, functions or variables; gives their number.
+/// Adds a list [`SOURCE`] wherever a report names classes, functions or variables; gives their number.
 pub fn annotate(value: &mut Value, symbols: &Symbols) -> usize {
     match value {
         Value::Array(items) => items.iter_mut().map(|item| annotate(item, symbols)).sum(),
         Value::Object(object) => {
-            let mut count: usize = object.values_mut().map(|value| annotate(value, symbols)).sum();
+            let others = object.iter_mut().filter(|(key, _)| *key != SOURCE);
+            let mut count: usize = others.map(|(_, value)| annotate(value, symbols)).sum();
             let texts = ["type", "name", "signature", "text"].map(|key| object.get(key));
             let texts = texts.iter().filter_map(|text| text.and_then(Value::as_str));
             let places: BTreeSet<Place> = texts.flat_map(|text| named(text, symbols)).collect();
             if !places.is_empty() {
                 count += places.len();
-                object.insert("source".to_owned(), serde_json::json!(places));
+                object.insert(SOURCE.to_owned(), serde_json::json!(places));
             }
             count
         }

@@ -93,8 +93,10 @@ fn look(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, Index)>) -> Resul
     }
     let act = || format!("cannot list the folder {}", folder.display());
     let entries = fs::read_dir(folder).with_context(act)?;
-    let mut entries =
-        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(act)?;
+    let mut entries = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .with_context(act)?;
     entries.sort();
     entries.iter().filter(|path| path.is_dir()).try_for_each(|path| look(path, depth - 1, found))
 }
@@ -125,9 +127,10 @@ impl Symbols {
     /// path, which ends in the application's name unless it was `renamed`.
     pub fn inside<'a>(&self, path: &'a str, renamed: bool) -> Option<&'a str> {
         let parts = path.match_indices('/').map(|(at, _)| (&path[..at], &path[at + 1..]));
-        let is_launcher = |before: &str| renamed || before.rsplit('/').next() == Some(&self.index.app);
-        let mut found =
-            parts.filter(|(before, rest)| is_launcher(before) && self.index.sources.contains_key(*rest));
+        let is_launcher =
+            |before: &str| renamed || before.rsplit('/').next() == Some(&self.index.app);
+        let mut found = parts
+            .filter(|(before, rest)| is_launcher(before) && self.index.sources.contains_key(*rest));
         found.next().map(|(_, rest)| rest)
     }
 
