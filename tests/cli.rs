@@ -52,6 +52,7 @@ fn every_verb_has_help() {
         "size",
         "startup",
         "memory",
+        "symbolicate",
         "leakcheck",
         "doctor",
         "test",

@@ -24,3 +24,4 @@ mod restart;
 mod runtime;
 mod sizes;
 mod support;
+mod symbolicate;

@@ -47,6 +47,8 @@ fn two_clones_give_the_same_bytes_and_no_path_of_the_machine() {
         );
     }
     assert_eq!(first.report["sha256"], second.report["sha256"]);
+    assert_eq!(first.report["build"], second.report["build"]);
+    assert_eq!(first.report["build"].as_str().map(str::len), Some(32));
     for folder in folders(&[first_folder, second_folder]) {
         let text = folder.to_string_lossy().into_owned();
         let at = one.windows(text.len()).position(|window| window == text.as_bytes());

@@ -17,6 +17,7 @@ pub mod report;
 pub mod resolve;
 pub mod scan;
 pub mod startup;
+pub mod symbols;
 pub mod transform;
 pub mod verify;
 

@@ -16,6 +16,7 @@ pub mod python;
 pub mod run;
 pub mod size;
 pub mod startup;
+pub mod symbolicate;
 pub mod test;
 pub mod trace;
 pub mod ui;
@@ -48,6 +49,7 @@ enum Verb {
     Size(size::Args),
     Startup(startup::Args),
     Memory(memory::Args),
+    Symbolicate(symbolicate::Args),
     Leakcheck(leakcheck::Args),
     Doctor(doctor::Args),
     Test(test::Args),
@@ -90,6 +92,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Size(verb) => verb.run(&ui),
         Verb::Startup(verb) => verb.run(&ui),
         Verb::Memory(verb) => verb.run(&ui),
+        Verb::Symbolicate(verb) => verb.run(&ui),
         Verb::Leakcheck(verb) => verb.run(&ui),
         Verb::Doctor(verb) => verb.run(&ui),
         Verb::Test(verb) => verb.run(&ui),

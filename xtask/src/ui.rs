@@ -194,6 +194,20 @@ impl Ui {
         writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write to stdout")
     }
 
+    /// As [`Ui::result`], where people get these bytes and nothing else.
+    ///
+    /// # Errors
+    /// Stdout is gone.
+    pub fn bytes(&self, human: &[u8], machine: Value) -> anyhow::Result<()> {
+        if self.is_json() {
+            return self.result("", machine);
+        }
+        let mut screen = lock(&self.screen);
+        screen.wipe();
+        let out = &mut screen.out;
+        out.write_all(human).and_then(|()| out.flush()).context("cannot write to stdout")
+    }
+
     /// A line for machines: an object with a `reason`, to stdout; nothing for people.
     pub fn event(&self, event: Value) {
         if self.is_json() {

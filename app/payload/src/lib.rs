@@ -80,6 +80,8 @@ pub mod keys {
     pub const APP: &str = "app";
     /// The application's version.
     pub const VERSION: &str = "version";
+    /// The build id, 32 hexadecimal digits: a digest of everything else in the payload. Symbols have it too.
+    pub const BUILD: &str = "build";
     /// What runs: `module` or `module:function`.
     pub const ENTRY: &str = "entry";
     /// Python's version, `3.11`.

@@ -118,6 +118,11 @@ impl Writer {
         }
     }
 
+    /// What has been added so far, by path.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+    }
+
     /// Says which files are read first, in this order: they follow upon each other, so that a cold start
     /// reads them in one run. Paths of no file are passed over.
     pub fn read_first(&mut self, paths: Vec<String>) {

@@ -37,6 +37,7 @@ __all__ = [
     "HARD",
     "SOFT",
     "Memory",
+    "build",
     "expect_dead",
     "heartbeat",
     "last_exit",
@@ -81,6 +82,15 @@ class Memory:
 
     def __repr__(self) -> str:
         return f"Memory(rss={self.rss}, soft={self.soft}, hard={self.hard})"
+
+
+def build() -> "str | None":
+    """Return the launcher's build id; None off the device.
+
+    Log it when the application starts, as in `logging.info("build %s", pyrmware.build())`: by it
+    `cargo xtask symbolicate` finds the sources to the tracebacks that follow.
+    """
+    return _build
 
 
 def ready(status: "str | None" = None) -> None:
@@ -224,6 +234,7 @@ def _statm() -> "dict[str, int | None]":
 
 # The seam: the launcher's module offers these names and gets arguments that were checked above. Its
 # `memory()` returns the fields of `Memory` as a dict.
+_build: "str | None" = getattr(_launcher, "build", None)
 _ready: "Callable[[str | None], None]" = getattr(_launcher, "ready", _nothing)
 _reloading: "Callable[[str | None], None]" = getattr(_launcher, "reloading", _nothing)
 _stopping: "Callable[[str | None], None]" = getattr(_launcher, "stopping", _nothing)

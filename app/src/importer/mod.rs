@@ -72,6 +72,9 @@ pub fn install() -> Py<()> {
             "the payload has lazy bindings, which this launcher does not know",
         );
     }
+    if let Ok(build) = source().payload.setting(keys::BUILD) {
+        native.set_attr("build", &Obj::str(build)?)?;
+    }
     files::install(&native)?;
     extension::install(&native)?;
     let finder = finder::install(&native)?;

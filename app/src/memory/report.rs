@@ -87,6 +87,7 @@ impl Facts<'_> {
             .number("format", FORMAT)
             .text("app", &self.settings.app)
             .text("version", &self.settings.version)
+            .text("build", &self.settings.build)
             .text("python", &self.settings.python)
             .text("reason", reason)
             .text("text", text)

@@ -42,6 +42,8 @@ pub struct Settings {
     /// As they appear in reports.
     pub version: String,
     /// As they appear in reports.
+    pub build: String,
+    /// As they appear in reports.
     pub python: String,
 }
 
@@ -122,6 +124,7 @@ impl Settings {
             },
             app: text(keys::APP).unwrap_or_default().to_owned(),
             version: text(keys::VERSION).unwrap_or_default().to_owned(),
+            build: text(keys::BUILD).unwrap_or_default().to_owned(),
         }))
     }
 }

@@ -507,9 +507,13 @@ impl<'a> Parent<'a> {
                         log::line(Priority::Error, text);
                     }
                 }
+                // There may be a dump before this line, for which the symbols of this build are needed.
+                let dumps = status.signal().filter(|number| *number != libc::SIGKILL);
+                let build = dumps.map(|_| format!(", build {}", self.settings.build));
+                let build = build.unwrap_or_default();
                 let how = how(status);
                 let why = if how == reason { String::new() } else { format!(": {reason}") };
-                let text = format!("the application has ended ({how}){why}; starts again");
+                let text = format!("the application has ended ({how}){why}{build}; starts again");
                 log::line(Priority::Warning, &text);
                 self.tell(&format!("STATUS=starts again: {reason}"));
                 let next = self.history.ended(&reason, ran);

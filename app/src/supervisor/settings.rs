@@ -26,6 +26,8 @@ pub struct Settings {
     pub restarts: Option<u32>,
     /// Before the second restart in a row; twice as long before each further one.
     pub back_off: Duration,
+    /// The build id: who reads a crash's dump needs it.
+    pub build: String,
     /// What a zygote imports; after a `+`, with all that waits for first use.
     pub preload: Vec<String>,
 }
@@ -59,6 +61,7 @@ impl Settings {
             restart_crashed: text(keys::SERVICE_ON_CRASH) != Some("exit"),
             restarts: (restarts > 0).then_some(restarts as u32),
             back_off: time(keys::SERVICE_BACK_OFF, 1000)?,
+            build: text(keys::BUILD).unwrap_or_default().to_owned(),
             preload: lines(keys::SERVICE_PRELOAD),
         })
     }

@@ -1,5 +1,6 @@
 //! [`Sealed`] -> [`Packed`]: one ZIP with a manifest, through one gate.
 
+mod build;
 mod documents;
 pub mod elf;
 mod libraries;
@@ -35,6 +36,8 @@ pub struct Packed {
     pub sealed: Sealed,
     /// The payload, a ZIP.
     pub payload: Vec<u8>,
+    /// The build id, which the payload has too.
+    pub build: String,
     /// Files beside the launcher, "lib/…" -> source (sidecar extension modules, a shared libpython).
     pub sidecars: BTreeMap<String, PathBuf>,
     /// Sources for tracebacks: path inside the payload -> file; they go into `symbols/`.
@@ -72,8 +75,10 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
     }
     writer.read_first(read_first(plan, &sealed.compiled.kept));
     manifest.pruned = pruned(&sealed.compiled.kept.dropped);
+    let build = build::id(&writer, &manifest);
+    manifest.settings.insert(keys::BUILD.to_owned(), build.clone());
     let payload = writer.finish(&manifest).context("packing the payload")?;
-    Ok(Packed { sealed, payload, sidecars, symbols })
+    Ok(Packed { sealed, payload, build, sidecars, symbols })
 }
 
 /// What has been put together so far.

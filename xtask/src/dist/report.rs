@@ -21,6 +21,7 @@ use super::budget::ByPackage;
 use super::link::Image;
 use super::resolve::Plan;
 use super::startup::Course;
+use super::symbols;
 use super::verify::Verified;
 pub use inventory::Inventory;
 use sizes::Sizes;
@@ -31,8 +32,6 @@ pub const JSON: &str = "report.json";
 pub const HTML: &str = "report.html";
 /// The licences of everything that ships.
 pub const LICENSES: &str = "licenses.txt";
-/// Sources at their payload paths; they stay with the developer.
-pub const SYMBOLS: &str = "symbols";
 
 /// Writes what does not depend on how the image was made or how it fares, and gives what is in it: the
 /// bill of materials, licences, symbols. They are the same for the same image.
@@ -48,7 +47,7 @@ pub fn documents(plan: &Plan, image: &Image) -> Result<Inventory> {
     let name = format!("{}.cdx.json", plan.config.project.name);
     write(&stage.join(name), pretty(&bill)?)?;
     write(&stage.join(LICENSES), licenses::text(plan, &inventory, &licenses, &crates)?)?;
-    symbols(image, &stage.join(SYMBOLS))?;
+    symbols::write(plan, &image.packed, &stage.join(symbols::FOLDER))?;
     Ok(inventory)
 }
 
@@ -107,20 +106,6 @@ pub fn packages(report: &Value) -> impl Fn(&str) -> String {
 fn write_both(folder: &Path, report: &Value) -> Result<()> {
     write(&folder.join(JSON), pretty(report)?)?;
     write(&folder.join(HTML), html::page(report))
-}
-
-/// Copies the sources for tracebacks.
-fn symbols(image: &Image, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    for (path, source) in &image.packed.symbols {
-        let to = folder.join(path);
-        let parent = to.parent().unwrap_or(folder);
-        fs::create_dir_all(parent)
-            .and_then(|()| fs::copy(source, &to).map(drop))
-            .with_context(|| format!("cannot copy {} to {}", source.display(), to.display()))?;
-    }
-    Ok(())
 }
 
 fn pretty(value: &impl Serialize) -> Result<String> {

@@ -23,6 +23,8 @@ const LAUNCHER_MODULE: &str = "_pyrmware";
 pub struct Report<'a> {
     app: &'a str,
     version: &'a str,
+    /// The build id, which launcher and symbols have too.
+    build: &'a str,
     description: &'a str,
     entry: String,
     device: &'a str,
@@ -130,6 +132,7 @@ impl<'a> Report<'a> {
         Report {
             app: &project.name,
             version: &project.version,
+            build: &image.packed.build,
             description: &project.description,
             entry: project.entry.to_string(),
             device: &config.device.name,
