@@ -1,7 +1,7 @@
 //! What the service manager is told, as `sd_notify` does.
 
 use std::env;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::channel::Channel;
+use super::sys;
 use crate::log::{self, Priority};
 
 /// The manager, if there is one that wants to know.
@@ -101,6 +102,16 @@ pub fn tell(message: &str) {
         Some(Target::Manager(manager)) => manager.tell(message),
         Some(Target::Parent(channel)) => channel.send(message),
         None => {}
+    }
+}
+
+/// Tells the parent alone, as the last thing that this process does: it has no other files any more. Nothing is
+/// told where the kernel cannot close them at once.
+pub fn tell_last(message: &str) {
+    if let Some(Target::Parent(channel)) = TARGET.get()
+        && sys::close_all_but(channel.as_fd())
+    {
+        channel.send(message);
     }
 }
 

@@ -397,6 +397,10 @@ impl<'a> Parent<'a> {
                 running.kill_at.get_or_insert(Instant::now() + self.settings.grace + PATIENCE);
             }
             Some(("leave", why)) => running.leave = Some(why.to_owned()),
+            Some(("ended", code)) if running.restart.is_some() => {
+                let code = code.parse().unwrap_or(EXIT_RESTART);
+                self.worker_ended(ExitStatus::from_raw(code << 8));
+            }
             // Who the main process is stays as it was.
             _ if text.contains("MAINPID=") => {}
             _ => self.tell(text),
@@ -486,6 +490,10 @@ impl<'a> Parent<'a> {
             && sys::poll(&[Some(channel.as_fd())], Some(Duration::ZERO))[0]
         {
             self.hear_worker();
+        }
+        // Which may have been that it has ended.
+        if !matches!(self.worker, Worker::Runs(_)) {
+            return;
         }
         let now = Instant::now();
         let Worker::Runs(running) = std::mem::replace(&mut self.worker, Worker::Due(now)) else {

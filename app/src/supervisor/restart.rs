@@ -149,6 +149,11 @@ extern "C" fn at_exit() {
     if !ENDING.load(Ordering::Acquire) {
         history(start).forget();
     } else if !ENDED.swap(true, Ordering::AcqRel) {
+        if start.on_hard == OnHard::Zygote {
+            // All is done. The kernel takes milliseconds to take the memory back, in which the next one begins:
+            // what this one has locked or listens to is free before.
+            notify::tell_last(&format!("ended {EXIT_RESTART}"));
+        }
         end(start);
     }
 }

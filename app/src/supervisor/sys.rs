@@ -232,6 +232,17 @@ pub fn set_name(name: &str) {
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
 }
 
+/// Closes all files but this one and the standard streams; false: the kernel cannot (before 5.9). Only for a
+/// process that does nothing else any more.
+pub fn close_all_but(kept: BorrowedFd<'_>) -> bool {
+    let kept = kept.as_raw_fd().cast_unsigned();
+    let close = |first: u32, last: u32| {
+        // SAFETY: a system call on numbers. Whoever else in this process has a file is about to end with it.
+        first > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0
+    };
+    close(3, kept.saturating_sub(1)) && close((kept + 1).max(3), u32::MAX)
+}
+
 /// Ends this process at once, without any clean-up.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: ends the process.
