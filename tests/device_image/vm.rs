@@ -96,6 +96,14 @@ impl Vm {
         start
     }
 
+    /// A client that waits while the worker is killed is served by the next one.
+    pub fn serves_over_a_kill(&mut self) {
+        self.starts("serve");
+        let again = self.starts("serve");
+        assert_eq!(again["last_exit"], "signal 9");
+        assert_eq!(self.event("served")["by"], again["process"]);
+    }
+
     /// The next line that contains this.
     pub fn says(&mut self, text: &str) -> String {
         let found = self.find(text, |line| line.contains(text).then(|| line.to_owned()));

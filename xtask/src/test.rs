@@ -16,7 +16,7 @@ use crate::config;
 use crate::paths::Paths;
 use crate::ui::{self, Ui};
 
-/// Run every check: format, lints, licences, unit tests, end-to-end tests
+/// Run every check: format, lints, licences, unit tests, end-to-end tests, a device in a virtual machine
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

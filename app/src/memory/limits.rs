@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::look;
+
 /// Bytes, or a part of what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Amount {
@@ -145,7 +147,7 @@ fn number(file: &Path) -> Option<u64> {
 /// runs and reads: without them it would wait for the disk all the time.
 fn within(root: &Path) -> [Option<Ceiling>; 2] {
     let status = fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
-    let mapped = kib(&status, "RssFile:").unwrap_or(0) * 1024;
+    let mapped = bytes_after(&status, "RssFile:").unwrap_or(0);
     let Some(machine) = machine(root, mapped) else { return [None, None] };
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let lowest = groups.lines().filter_map(Hierarchy::of);
@@ -160,17 +162,16 @@ fn within(root: &Path) -> [Option<Ceiling>; 2] {
 
 fn machine(root: &Path, mapped: u64) -> Option<Ceiling> {
     let meminfo = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let bytes = kib(&meminfo, "MemTotal:")? * 1024;
+    let bytes = bytes_after(&meminfo, "MemTotal:")?;
     // Kernels before 3.14 do not say what is available.
-    let available = kib(&meminfo, "MemAvailable:").map(|available| available * 1024);
+    let available = bytes_after(&meminfo, "MemAvailable:");
     let usage = available.map(|available| bytes.saturating_sub(available.saturating_sub(mapped)));
     Some(Ceiling { bytes, source: Source::Machine, usage })
 }
 
-/// The number after a name, of lines such as "MemTotal:     2048 kB".
-fn kib(text: &str, name: &str) -> Option<u64> {
-    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
-    value.trim().strip_suffix(" kB")?.trim().parse().ok()
+/// The bytes after a name, of lines such as "MemTotal:     2048 kB".
+fn bytes_after(text: &str, name: &str) -> Option<u64> {
+    look::bytes(text.lines().find_map(|line| line.strip_prefix(name))?)
 }
 
 #[cfg(test)]

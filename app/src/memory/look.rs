@@ -99,7 +99,6 @@ fn parse(rollup: &str) -> Option<Rollup> {
     let mut found = None;
     for line in rollup.lines() {
         let Some((name, value)) = line.split_once(':') else { continue };
-        let bytes = || value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok();
         let rollup: &mut Rollup = match name {
             "Private_Dirty" | "Private_Hugetlb" | "Swap" | "Shared_Dirty" => {
                 found.get_or_insert_default()
@@ -107,9 +106,14 @@ fn parse(rollup: &str) -> Option<Rollup> {
             _ => continue,
         };
         let place = if name == "Shared_Dirty" { &mut rollup.shared } else { &mut rollup.private };
-        *place += bytes().unwrap_or(0) * 1024;
+        *place += bytes(value).unwrap_or(0);
     }
     found
+}
+
+/// Of the kernel's "  2048 kB".
+pub fn bytes(value: &str) -> Option<u64> {
+    Some(value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// Open files.
