@@ -23,7 +23,7 @@ fn service_under_systemd() {
 
     // What the unit's `MemoryMax=` says is what there is.
     let start = vm.starts("grow");
-    assert_eq!(start["limit"], (24 << 20).to_string());
+    assert_eq!(start["limit"], (20 << 20).to_string());
     assert_eq!(vm.event("asked")["level"], 10);
     vm.says("is over the hard limit of ");
     assert_eq!(ended(&mut vm), json!({"result": "exit-code", "code": "exited", "status": "75"}));
