@@ -137,8 +137,8 @@ fn keys() {
             "[tool.pyrmware]\nentry = \"demo\"\n[tool.pyrmware.prune]\nkeep = [\"json\"]\ndrop = [\"json\"]\n",
         ),
         (
-            "not-yet",
-            "[tool.pyrmware]\nentry = \"demo\"\n[tool.pyrmware.protect]\nmode = \"nuitka\"\n",
+            "no-such-protection",
+            "[tool.pyrmware]\nentry = \"demo\"\n[tool.pyrmware.protect]\nmode = \"secret\"\n",
         ),
         ("no-toml", "[tool.pyrmware\n"),
     ] {

@@ -3,6 +3,7 @@
 mod device_side;
 mod leakcheck;
 mod memory;
+mod protect;
 mod python_side;
 mod raw;
 mod service;
@@ -21,6 +22,7 @@ use crate::paths::Paths;
 pub use device_side::HOST;
 pub use leakcheck::{Leakcheck, Scenario};
 pub use memory::Memory;
+pub use protect::{KeySource, Mode, Protect};
 pub use service::Service;
 pub use workspace::{Workspace, workspace};
 
@@ -149,6 +151,8 @@ pub struct Project {
     pub trace: trace::Trace,
     /// `[tool.pyrmware.optimize]`.
     pub optimize: Optimize,
+    /// `[tool.pyrmware.protect]`.
+    pub protect: Protect,
     /// `[tool.pyrmware.verify] command`: arguments of the self-test; none: the launcher is only checked to start.
     pub verify: Option<Vec<String>>,
     /// `[tool.pyrmware.verify] imports`: whether every module that ships is imported.

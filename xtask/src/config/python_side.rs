@@ -10,7 +10,9 @@ use toml::{Spanned, Value};
 
 use super::source::{Complaint, Source};
 use super::trace::Trace;
-use super::{Budget, Docstrings, LazyImports, Level, Optimize, Project, Prune, leakcheck, raw};
+use super::{
+    Budget, Docstrings, LazyImports, Level, Optimize, Project, Prune, leakcheck, protect, raw,
+};
 
 /// Keys of `[package.metadata.pyrmware]`, which are often looked for here.
 const DEVICE_SIDE: [&str; 2] = ["locked-down", "python-app"];
@@ -42,7 +44,6 @@ pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
     };
     let ours = file.tool.pyrmware;
     refuse_dynamic(source, &project)?;
-    refuse_later_values(source, &ours)?;
     Ok(Project {
         dir: dir.to_path_buf(),
         name: name(source, project.name.as_ref())?,
@@ -61,6 +62,7 @@ pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
         leakcheck: leakcheck::check(source, ours.leakcheck)?,
         verify: ours.verify.command,
         optimize: optimize(source, &ours.optimize)?,
+        protect: protect::check(source, &ours.protect, dir)?,
     })
 }
 
@@ -95,17 +97,6 @@ fn refuse_dynamic(source: &Source, project: &raw::Project) -> Result<(), Complai
             )
             .help(format!("write {} into [project] itself", key.get_ref()))),
     }
-}
-
-/// What later versions do: the value that asks for nothing is accepted, any other would silently be ignored.
-fn refuse_later_values(source: &Source, ours: &raw::Pyrmware) -> Result<(), Complaint> {
-    let only = |value: Option<&Spanned<Value>>, accepted: &str, message: &str| match value {
-        Some(value) if value.get_ref().as_str() != Some(accepted) => Err(source
-            .complain(value.span(), format!("this version {message}"))
-            .help(format!("accepted: \"{accepted}\""))),
-        _ => Ok(()),
-    };
-    only(ours.protect.mode.as_ref(), "bytecode", "has no such protection")
 }
 
 fn name(source: &Source, name: Option<&Spanned<String>>) -> Result<String, Complaint> {

@@ -91,9 +91,34 @@ pub struct Optimize {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Protect {
     pub mode: Option<Spanned<Value>>,
-    /// Accepted and without effect: bytecode is the form of everything.
-    #[expect(dead_code, reason = "checked for its type only")]
-    pub packages: Option<Vec<String>>,
+    pub packages: Option<Vec<Text>>,
+    #[serde(default)]
+    pub modes: BTreeMap<Text, Spanned<Value>>,
+    pub key: Option<Text>,
+    pub key_file: Option<Text>,
+    pub sign: Option<Text>,
+    #[serde(default)]
+    pub nuitka: Arguments,
+    #[serde(default)]
+    pub cython: Cython,
+    #[serde(default)]
+    pub pyarmor: Arguments,
+}
+
+/// `[tool.pyrmware.protect.nuitka]` and `….pyarmor`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Arguments {
+    #[serde(default)]
+    pub args: Vec<String>,
+}
+
+/// `[tool.pyrmware.protect.cython]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Cython {
+    #[serde(default)]
+    pub directives: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]

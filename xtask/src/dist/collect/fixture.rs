@@ -6,7 +6,9 @@ use std::path::Path;
 use pyrmware_payload::Entry;
 use tempfile::TempDir;
 
-use crate::config::{Budget, Config, Device, Extensions, Project, Prune, Resolution, Service};
+use crate::config::{
+    Budget, Config, Device, Extensions, Project, Protect, Prune, Resolution, Service,
+};
 use crate::dist::resolve::{LinkPlan, Plan};
 use crate::paths::Paths;
 use crate::python::{Interpreter, Libraries};
@@ -74,6 +76,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
     let strings =
         |names: &[&str]| -> BTreeSet<String> { names.iter().map(|n| n.to_string()).collect() };
     let project = Project {
+        protect: Protect::default(),
         dir: root.join("app"),
         name: "My.App".to_owned(),
         version: "1.0".to_owned(),

@@ -52,7 +52,8 @@ fn sealed(plan: &Plan, folder: &Path) -> Sealed {
     let dropped = ["tkinter", "tkinter.ttk", "demo.gone"];
     let dropped = dropped.map(|name| (name.to_owned(), "not reached from demo".to_owned()));
     compiled.kept.dropped.extend(dropped);
-    Sealed { compiled: compile::run(plan, compiled.kept.into()).unwrap() }
+    let compiled = compile::run(plan, compiled.kept.into()).unwrap();
+    Sealed { compiled, ..Sealed::default() }
 }
 
 #[test]
