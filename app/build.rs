@@ -5,6 +5,7 @@
 //! | variable | who sets it | meaning |
 //! |---|---|---|
 //! | `PYRMWARE_PAYLOAD` | `cargo xtask dist` | the payload, a file; unset: the launcher is built without one |
+//! | `PYRMWARE_PUBLIC_KEY` | `cargo xtask dist` | minisign's public key, without which no payload is taken; read by main.rs |
 //! | `PYRMWARE_LINK` | `cargo xtask dist` | a file of arguments for the linker that bring libpython in, one per line |
 //! | `DEP_PYTHON_PYO3_CONFIG` | pyo3-ffi | the interpreter that pyo3-ffi was configured for |
 

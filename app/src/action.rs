@@ -63,14 +63,20 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// Decides; nothing is written, started or changed.
-pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Action, Refusal> {
+/// Decides; nothing is written, started or changed. `public_key`: who must have signed the payload.
+pub fn decide(
+    payload: &'static [u8],
+    public_key: Option<&str>,
+    mut arguments: Vec<OsString>,
+) -> Result<Action, Refusal> {
     if payload.is_empty() {
         let text = "built without a payload; run `cargo xtask dist`".to_owned();
         return Err(Refusal { text, code: EXIT_CONFIG });
     }
     let payload = Payload::open(payload)?;
     log::set_name(payload.setting(keys::APP)?);
+    let locked = payload.setting(keys::LOCKED_DOWN)? == "true";
+    check_signature(&payload, public_key, locked)?;
     check_python(payload.setting(keys::PYTHON)?)?;
     for module in ["encodings", "encodings.utf_8"] {
         require(&payload, module)?;
@@ -80,7 +86,6 @@ pub fn decide(payload: &'static [u8], mut arguments: Vec<OsString>) -> Result<Ac
     require(&payload, entry.module())?;
 
     let executable = executable(arguments.first())?;
-    let locked = payload.setting(keys::LOCKED_DOWN)? == "true";
     let switch = |name: &str| if locked { None } else { std::env::var_os(name) };
     if arguments.is_empty() {
         arguments.push(executable.clone().into());
@@ -140,6 +145,32 @@ fn require(payload: &Payload<'_>, module: &str) -> Result<(), Refusal> {
         _ => {
             let text = format!("the payload has no module {module}");
             Err(Refusal { text, code: EXIT_PAYLOAD })
+        }
+    }
+}
+
+/// The manifest is checked here and each file when it is read; of a locked launcher every file here.
+#[cfg(feature = "signed")]
+fn check_signature(
+    payload: &Payload<'_>,
+    public_key: Option<&str>,
+    locked: bool,
+) -> Result<(), Refusal> {
+    let Some(public_key) = public_key else { return Ok(()) };
+    payload.verify(public_key)?;
+    if locked {
+        payload.verify_files()?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "signed"))]
+fn check_signature(_: &Payload<'_>, public_key: Option<&str>, _: bool) -> Result<(), Refusal> {
+    match public_key {
+        None => Ok(()),
+        Some(_) => {
+            let text = "this launcher was built without what checks signatures".to_owned();
+            Err(Refusal { text, code: EXIT_CONFIG })
         }
     }
 }

@@ -30,28 +30,69 @@ pub struct Binding<'a> {
     pub line: u32,
     /// The statement's marshalled code object.
     pub code: &'a [u8],
+    /// Offset of the code, which tells the statements of a module from each other.
+    pub at: u32,
 }
 
 /// A table in place.
 #[derive(Debug, Clone, Copy)]
-pub struct LazyTable<'a>(&'a [u8]);
+pub struct LazyTable<'a> {
+    /// Count, records and names.
+    index: &'a [u8],
+    /// Where the code is: the same bytes, but for encrypted modules.
+    code: &'a [u8],
+}
 
 impl<'a> LazyTable<'a> {
     /// The table of a `.pyc`; none where every binding is made by the module's code.
     pub fn of_pyc(pyc: &'a [u8]) -> Option<LazyTable<'a>> {
         let offset = u32_at(pyc, PYC_TABLE) as usize;
-        if offset < PYC_HEADER { None } else { pyc.get(offset..).map(LazyTable) }
+        if offset < PYC_HEADER { None } else { pyc.get(offset..).map(LazyTable::alone) }
     }
 
     /// A table by itself; see [`table`].
     pub fn alone(bytes: &'a [u8]) -> LazyTable<'a> {
-        LazyTable(bytes)
+        LazyTable { index: bytes, code: bytes }
+    }
+
+    /// A table whose code lies elsewhere.
+    pub(crate) fn apart(index: &'a [u8], code: &'a [u8]) -> LazyTable<'a> {
+        LazyTable { index, code }
+    }
+
+    /// Length in bytes, with the code.
+    #[cfg(feature = "writer")]
+    pub(crate) fn bytes(&self) -> usize {
+        self.index.len()
+    }
+
+    /// The same table for code that lies elsewhere: `place` is told where each code will be,
+    /// and the code, and gives the length that it has there.
+    #[cfg(feature = "writer")]
+    pub(crate) fn split(&self, mut place: impl FnMut(u32, &[u8]) -> usize) -> Vec<u8> {
+        let mut places = std::collections::BTreeMap::new();
+        let mut end = 0;
+        let mut table = number(self.len()).to_vec();
+        let mut names = COUNT + self.len() * RECORD;
+        for binding in self.iter() {
+            let known = binding.code.as_ptr();
+            let (start, length) = *places.entry(known).or_insert_with(|| {
+                let length = place(u32::from_le_bytes(number(end)), binding.code);
+                end += length;
+                (end - length, length)
+            });
+            let fields = [names, binding.name.len(), binding.line as usize, start, length];
+            table.extend(fields.into_iter().flat_map(number));
+            names += binding.name.len();
+        }
+        self.iter().for_each(|binding| table.extend_from_slice(binding.name.as_bytes()));
+        table
     }
 
     /// Number of names.
     pub fn len(&self) -> usize {
         // A count that lies ends where the bytes end.
-        (u32_at(self.0, 0) as usize).min(self.0.len().saturating_sub(COUNT) / RECORD)
+        (u32_at(self.index, 0) as usize).min(self.index.len().saturating_sub(COUNT) / RECORD)
     }
 
     /// Whether there is no name.
@@ -82,14 +123,15 @@ impl<'a> LazyTable<'a> {
 
     fn at(&self, index: usize) -> Option<Binding<'a>> {
         let record = COUNT + index * RECORD;
-        let part = |at: usize| {
-            let start = u32_at(self.0, at) as usize;
-            self.0.get(start..start.checked_add(u32_at(self.0, at + 4) as usize)?)
+        let part = |of: &'a [u8], at: usize| {
+            let start = u32_at(self.index, at) as usize;
+            of.get(start..start.checked_add(u32_at(self.index, at + 4) as usize)?)
         };
         Some(Binding {
-            name: std::str::from_utf8(part(record)?).ok()?,
-            line: u32_at(self.0, record + 8),
-            code: part(record + 12)?,
+            name: std::str::from_utf8(part(self.index, record)?).ok()?,
+            line: u32_at(self.index, record + 8),
+            code: part(self.code, record + 12)?,
+            at: u32_at(self.index, record + 12),
         })
     }
 }

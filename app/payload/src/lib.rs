@@ -13,7 +13,7 @@
 //!
 //! | part | content |
 //! |---|---|
-//! | header, 56 bytes | `PYRMWARE`, format version, manifest length, CRC-32 of what follows this field, payload length, counts: settings, modules, files, pruned, library references, loads, parts, string bytes |
+//! | header, 60 bytes | `PYRMWARE`, format version, manifest length, CRC-32 of what follows this field, payload length, counts: settings, modules, files, pruned, library references, loads, parts, hashes, string bytes |
 //! | settings, 16 bytes each | key string, value string; sorted by key |
 //! | modules, 32 bytes each | name string, filename string, file index (or `u32::MAX`), kind `u8`, flags `u8`, two zero bytes, first library reference, number of library references; sorted by name |
 //! | files, 24 bytes each | path string, offset in the payload, length, CRC-32, index of its load (or `u32::MAX`); sorted by path |
@@ -21,6 +21,7 @@
 //! | library references, 4 bytes each | file index, in the order in which they are loaded |
 //! | loads, 32 bytes each | of a [`Load`]: first part, number of parts, CRC-32 of their bytes, the addresses and places of [`Starters`] |
 //! | parts, 8 bytes each | offset in the file, length; ascending, not empty |
+//! | hashes, 32 bytes each | BLAKE3 of each file, in the files' order; none where the payload is not signed |
 //! | strings | UTF-8 |
 //!
 //! # History of the format
@@ -28,10 +29,14 @@
 //! * 2: lazy bindings after a module's code; modules that others import when they start are marked; a
 //!   table of regular expressions.
 //! * 3: what the dynamic linker reads of a shared object.
+//! * 4: encrypted modules; hashes, and a signature behind the manifest.
 
 mod lazy;
 mod load;
 mod reader;
+mod seal;
+#[cfg(feature = "signed")]
+mod signed;
 pub mod startup;
 #[cfg(feature = "writer")]
 mod writer;
@@ -43,14 +48,25 @@ pub use lazy::{Deferred, append_table, table};
 pub use load::LoadRecord;
 pub use load::{Load, Starters};
 pub use reader::{Entries, Fault, File, Kind, Module, Payload};
+#[cfg(feature = "sealed")]
+pub use seal::Key;
+pub use seal::{Part, Place, SealedModule};
 #[cfg(feature = "writer")]
-pub use writer::{Manifest, ModuleRecord, WriteError, Writer};
+pub use writer::{Manifest, ModuleRecord, Signer, WriteError, Writer};
+#[cfg(feature = "sealed")]
+pub use zeroize::Zeroizing;
 
 /// Version of the format; a reader takes this one only.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// The manifest's path inside the ZIP.
 pub const MANIFEST: &str = ".pyrmware-manifest";
+
+/// The path inside the ZIP of what is signed: the entry after the manifest.
+pub const ROOT: &str = ".pyrmware-root";
+
+/// The path inside the ZIP of the signature: the entry after [`ROOT`].
+pub const SIGNATURE: &str = ".pyrmware-root.minisig";
 
 /// The path inside the ZIP of the table of regular expressions: a [`LazyTable`] by itself, from
 /// [`pattern_key`] to the marshalled arguments for `_sre.compile` after the pattern, with the code as bytes:
@@ -82,6 +98,13 @@ pub mod keys {
     pub const VERSION: &str = "version";
     /// The build id, 32 hexadecimal digits: a digest of everything else in the payload. Symbols have it too.
     pub const BUILD: &str = "build";
+    /// Where the device has the key of encrypted modules from: `kind:what`, as the configuration writes
+    /// it; `embedded:` and the key itself. Absent where no module is encrypted.
+    pub const KEY: &str = "key";
+    /// Tells whether it is the right one.
+    pub const KEY_ID: &str = "key-id";
+    /// Whether debuggers may attach and core be dumped although modules are encrypted.
+    pub const KEY_DUMPABLE: &str = "key-dumpable";
     /// What runs: `module` or `module:function`.
     pub const ENTRY: &str = "entry";
     /// Python's version, `3.11`.
@@ -153,7 +176,7 @@ pub mod keys {
 }
 
 const MAGIC: &[u8; 8] = b"PYRMWARE";
-const HEADER: usize = 56;
+const HEADER: usize = 60;
 const SETTING: usize = 16;
 const MODULE: usize = 32;
 const FILE: usize = 24;
@@ -161,6 +184,7 @@ const PRUNED: usize = 16;
 const LIBRARY: usize = 4;
 const LOAD: usize = 32;
 const PART: usize = 8;
+const HASH: usize = 32;
 const NO_LOAD: u32 = u32::MAX;
 const NO_FILE: u32 = u32::MAX;
 const FLAG_PACKAGE: u8 = 1;

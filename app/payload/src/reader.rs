@@ -25,6 +25,18 @@ pub enum Fault {
         /// The entry's path.
         path: String,
     },
+    /// There is no signature, and this launcher takes a signed payload only.
+    NotSigned,
+    /// This is not what was signed.
+    Forged {
+        /// The entry's path.
+        path: String,
+    },
+    /// An encrypted entry does not open with the right key.
+    Sealed {
+        /// The entry's path.
+        path: String,
+    },
     /// The manifest has no such setting.
     MissingSetting {
         /// The setting's key.
@@ -48,6 +60,15 @@ impl fmt::Display for Fault {
             Fault::Damaged { path } => {
                 write!(f, "the payload is damaged: wrong checksum of {path}")
             }
+            Fault::NotSigned => {
+                f.write_str("the payload is not signed, which this launcher requires")
+            }
+            Fault::Forged { path } => {
+                write!(f, "the payload is not as it was signed: {path}")
+            }
+            Fault::Sealed { path } => {
+                write!(f, "the payload is not as it was encrypted: {path}")
+            }
             Fault::MissingSetting { key } => {
                 write!(f, "the payload's manifest has no setting {key:?}")
             }
@@ -68,7 +89,10 @@ pub struct Payload<'a> {
     libraries: &'a [u8],
     loads: &'a [u8],
     parts: &'a [u8],
+    hashes: &'a [u8],
     strings: &'a [u8],
+    /// Where the manifest is in `bytes`.
+    manifest: (usize, usize),
 }
 
 /// What a module is made of.
@@ -112,6 +136,8 @@ pub struct File<'a> {
     pub crc: u32,
     /// What the dynamic linker reads of it; none where that is all, or not known.
     pub load: Option<Load<'a>>,
+    /// Its BLAKE3 hash, from the manifest; none where the payload is not signed.
+    pub hash: Option<&'a [u8; HASH]>,
     bytes: &'a [u8],
 }
 
@@ -142,14 +168,31 @@ impl<'a> File<'a> {
             hash.update(piece);
             pass(piece);
         }
-        self.checked(hash.finalize()).map(drop)
+        self.checked(hash.finalize()).map(drop)?;
+        self.verified()
+    }
+
+    /// Whether the content is what was signed; true of all content where nothing is signed.
+    ///
+    /// # Errors
+    /// [`Fault::Forged`].
+    pub fn verified(&self) -> Result<(), Fault> {
+        #[cfg(feature = "signed")]
+        if self.hash.is_some_and(|hash| blake3::hash(self.bytes) != *hash) {
+            return Err(Fault::Forged { path: self.path.to_owned() });
+        }
+        Ok(())
     }
 
     /// The content, checked.
     ///
     /// # Errors
-    /// [`Fault::Damaged`] when the checksum is wrong.
+    /// [`Fault::Damaged`] when the checksum is wrong, [`Fault::Forged`] when it is not what was signed.
     pub fn bytes(&self) -> Result<&'a [u8], Fault> {
+        if cfg!(feature = "signed") && self.hash.is_some() {
+            // The hash says all that the checksum could.
+            return self.verified().map(|()| self.bytes);
+        }
         self.checked(crc32fast::hash(self.bytes))
     }
 
@@ -160,6 +203,15 @@ impl<'a> File<'a> {
             Err(Fault::Damaged { path: self.path.to_owned() })
         }
     }
+}
+
+/// The content of a stored entry of this path at the start of a ZIP's bytes, and what follows it.
+fn stored<'a>(zip: &'a [u8], path: &str) -> Option<(&'a [u8], &'a [u8])> {
+    const LOCAL: usize = 30;
+    let name = zip.strip_prefix(b"PK\x03\x04").and(zip.get(LOCAL..LOCAL + path.len()))?;
+    let extra = usize::from(u16::from_le_bytes([*zip.get(28)?, *zip.get(29)?]));
+    let content = zip.get(LOCAL + path.len() + extra..).filter(|_| name == path.as_bytes())?;
+    content.split_at_checked(u32_at(zip, 18) as usize)
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -228,9 +280,25 @@ impl<'a> Payload<'a> {
             libraries: table(40, LIBRARY)?,
             loads: table(44, LOAD)?,
             parts: table(48, PART)?,
-            strings: table(52, 1)?,
+            hashes: table(52, HASH)?,
+            strings: table(56, 1)?,
+            manifest: (offset, length),
         };
         if rest.is_empty() { Ok(payload) } else { Err(Fault::Inconsistent) }
+    }
+
+    /// The manifest as it is in the ZIP.
+    pub fn manifest(&self) -> &'a [u8] {
+        let (offset, length) = self.manifest;
+        &self.bytes[offset..offset + length]
+    }
+
+    /// The signed root and its signature, which follow the manifest; none where there is no signature.
+    pub fn signature(&self) -> Option<(&'a [u8], &'a str)> {
+        let (offset, length) = self.manifest;
+        let (root, rest) = stored(self.bytes.get(offset + length..)?, ROOT)?;
+        let (signature, _) = stored(rest, SIGNATURE)?;
+        Some((root, std::str::from_utf8(signature).ok()?))
     }
 
     /// The value of a setting of [`keys`].
@@ -360,7 +428,9 @@ impl<'a> Payload<'a> {
         let end = start.checked_add(u32_at(record, 12) as usize)?;
         let (path, bytes) = (self.string(record, 0), self.bytes.get(start..end)?);
         let load = self.load(u32_at(record, 20), path, bytes);
-        Some(File { path, crc: u32_at(record, 16), load, bytes })
+        let at = (record.as_ptr() as usize - self.files.as_ptr() as usize) / FILE * HASH;
+        let hash = self.hashes.get(at..).and_then(|hashes| hashes.first_chunk());
+        Some(File { path, crc: u32_at(record, 16), load, hash, bytes })
     }
 
     fn load(&self, index: u32, path: &'a str, file: &'a [u8]) -> Option<Load<'a>> {

@@ -54,6 +54,8 @@ pub enum WriteError {
     NoSuchPart(String),
     /// More than 4 GiB.
     TooLarge,
+    /// Two signatures differ in length.
+    Signature,
     /// From the ZIP library.
     Zip(zip::result::ZipError),
 }
@@ -69,6 +71,7 @@ impl fmt::Display for WriteError {
             }
             WriteError::NoSuchPart(path) => write!(f, "{path:?} is shorter than a part of it"),
             WriteError::TooLarge => f.write_str("the payload is larger than 4 GiB"),
+            WriteError::Signature => f.write_str("signatures differ in length"),
             WriteError::Zip(_) => f.write_str("the ZIP cannot be written"),
         }
     }
@@ -90,14 +93,25 @@ impl From<zip::result::ZipError> for WriteError {
 }
 
 /// Collects files, then writes them in an order that does not depend on that of collecting, without a clock.
-#[derive(Debug, Default)]
-pub struct Writer {
+#[derive(Default)]
+pub struct Writer<'a> {
     files: BTreeMap<String, Vec<u8>>,
     order: Vec<String>,
     loads: BTreeMap<String, LoadRecord>,
+    signer: Option<Signer<'a>>,
 }
 
-impl Writer {
+/// Gives the text of minisign's signature of some bytes: always of the same length, the same for the
+/// same bytes.
+pub type Signer<'a> = Box<dyn Fn(&[u8]) -> String + 'a>;
+
+impl std::fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("files", &self.files.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Writer<'a> {
     /// An empty payload.
     pub fn new() -> Self {
         Self::default()
@@ -109,7 +123,10 @@ impl Writer {
     /// [`WriteError::Duplicate`], [`WriteError::BadPath`].
     pub fn add(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), WriteError> {
         let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-        if path == MANIFEST || !path.split('/').all(plain) || path.contains(['\0', '\\']) {
+        if [MANIFEST, ROOT, SIGNATURE].contains(&path)
+            || !path.split('/').all(plain)
+            || path.contains(['\0', '\\'])
+        {
             return Err(WriteError::BadPath(path.to_owned()));
         }
         match self.files.insert(path.to_owned(), bytes) {
@@ -132,6 +149,18 @@ impl Writer {
     /// Says what the dynamic linker reads of a shared object, a file that was added.
     pub fn load(&mut self, path: &str, load: LoadRecord) {
         self.loads.insert(path.to_owned(), load);
+    }
+
+    /// Puts something else into the place of a file that was added.
+    pub fn replace(&mut self, path: &str, with: impl FnOnce(&[u8]) -> Vec<u8>) {
+        if let Some(bytes) = self.files.get_mut(path) {
+            *bytes = with(bytes);
+        }
+    }
+
+    /// Has the payload signed: every file's hash, the settings, the modules.
+    pub fn sign(&mut self, signer: Signer<'a>) {
+        self.signer = Some(signer);
     }
 
     /// The files as they are written: what is read first, all others by path, then shared objects, whose
@@ -177,29 +206,63 @@ impl Writer {
             places.insert(path.as_str(), (start, bytes));
         }
 
-        let mut index = encode(manifest, &places, &self.loads)?;
+        let mut index = encode(manifest, &places, &self.loads, self.signer.is_some())?;
         let mut zip = ZipWriter::new_append(archive.into_inner())?;
         zip.set_comment(comment(0, 0))?;
-        zip.start_file(MANIFEST, options)?;
-        zip.write_all(&index).map_err(zip::result::ZipError::from)?;
+        let mut last = vec![(MANIFEST, index.clone())];
+        let setting = |key: &str| manifest.settings.get(key).map(String::as_str).unwrap_or("-");
+        let root = |index: &[u8]| {
+            let (app, version) = (setting(keys::APP), setting(keys::VERSION));
+            crate::signed::root(app, version, setting(keys::BUILD), index)
+        };
+        if let Some(signer) = &self.signer {
+            let root = root(&index).into_bytes();
+            let signature = signer(&root).into_bytes();
+            last.extend([(ROOT, root), (SIGNATURE, signature)]);
+        }
+        for (path, content) in &last {
+            zip.start_file(*path, options)?;
+            zip.write_all(content).map_err(zip::result::ZipError::from)?;
+        }
         let mut bytes = zip.finish()?.into_inner();
 
-        // Only now are the place of the manifest and the payload's length known; both fields have a fixed size.
-        let start = {
-            let mut archive = ZipArchive::new(Cursor::new(&bytes))?;
-            archive.by_name(MANIFEST)?.data_start().ok_or(WriteError::TooLarge)? as usize
-        };
+        // Only now are the place of the manifest and the payload's length known; both fields have a
+        // fixed size, and so have the root and its signature.
         let length = u32::try_from(bytes.len()).map_err(|_| WriteError::TooLarge)?;
         index[20..24].copy_from_slice(&length.to_le_bytes());
         let crc = crc32fast::hash(&index[20..]);
         index[16..20].copy_from_slice(&crc.to_le_bytes());
-        let zip_crc = crc32fast::hash(&index);
-        bytes[start..start + index.len()].copy_from_slice(&index);
+        let start = overwrite(&mut bytes, MANIFEST, &index)?;
+        if let Some(signer) = &self.signer {
+            let root = root(&index).into_bytes();
+            let signature = signer(&root).into_bytes();
+            if last[2].1.len() != signature.len() {
+                return Err(WriteError::Signature);
+            }
+            overwrite(&mut bytes, ROOT, &root)?;
+            overwrite(&mut bytes, SIGNATURE, &signature)?;
+        }
         let end = bytes.len() - COMMENT_LEN;
         bytes[end..].copy_from_slice(comment(start, index.len()).as_bytes());
-        patch_zip_crc(&mut bytes, start, zip_crc);
         Ok(bytes)
     }
+}
+
+/// Puts other content of the same length into a stored entry, with its checksums; gives its place.
+fn overwrite(bytes: &mut [u8], path: &str, content: &[u8]) -> Result<usize, WriteError> {
+    let (start, central) = {
+        let mut archive = ZipArchive::new(Cursor::new(&bytes[..]))?;
+        let entry = archive.by_name(path)?;
+        let start = entry.data_start().ok_or(WriteError::TooLarge)?;
+        (start as usize, entry.central_header_start() as usize)
+    };
+    bytes[start..start + content.len()].copy_from_slice(content);
+    let crc = crc32fast::hash(content).to_le_bytes();
+    // These entries have no extra field: the local header ends where the content begins.
+    for field in [start - path.len() - 30 + 14, central + 16] {
+        bytes[field..field + 4].copy_from_slice(&crc);
+    }
+    Ok(start)
 }
 
 fn is_shared_object(bytes: &[u8]) -> bool {
@@ -208,18 +271,6 @@ fn is_shared_object(bytes: &[u8]) -> bool {
 
 fn comment(offset: usize, length: usize) -> String {
     format!("{COMMENT}{offset:08x} {length:08x}")
-}
-
-/// The manifest is the last entry: its local header ends at `start`, its central header is the last one.
-fn patch_zip_crc(bytes: &mut [u8], start: usize, crc: u32) {
-    let name = MANIFEST.as_bytes();
-    let local = (0..start).rev().find(|at| bytes[*at..].starts_with(b"PK\x03\x04"));
-    let central = (start..bytes.len()).rev().find(|at| bytes[*at..].starts_with(b"PK\x01\x02"));
-    for (header, field, name_at) in [(local, 14, 30), (central, 16, 46)] {
-        if let Some(at) = header.filter(|at| bytes[at + name_at..].starts_with(name)) {
-            bytes[at + field..at + field + 4].copy_from_slice(&crc.to_le_bytes());
-        }
-    }
 }
 
 #[derive(Default)]
@@ -243,10 +294,12 @@ fn encode(
     manifest: &Manifest,
     places: &BTreeMap<&str, (u64, &Vec<u8>)>,
     load_records: &BTreeMap<String, LoadRecord>,
+    signed: bool,
 ) -> Result<Vec<u8>, WriteError> {
     let mut strings = Strings::default();
     let [mut settings, mut modules, mut files, mut pruned, mut libraries, mut loads, mut parts] =
         [const { Vec::new() }; 7];
+    let mut hashes = Vec::new();
     let number = |table: &mut Vec<u8>, n: usize| -> Result<(), WriteError> {
         table.extend_from_slice(&u32::try_from(n).map_err(|_| WriteError::TooLarge)?.to_le_bytes());
         Ok(())
@@ -285,6 +338,9 @@ fn encode(
         number(&mut files, *start as usize)?;
         number(&mut files, bytes.len())?;
         number(&mut files, crc32fast::hash(bytes) as usize)?;
+        if signed {
+            hashes.extend_from_slice(blake3::hash(bytes).as_bytes());
+        }
         match load_records.get(*path) {
             Some(load) => {
                 number(&mut files, loads.len() / LOAD)?;
@@ -307,6 +363,7 @@ fn encode(
         (libraries, LIBRARY),
         (loads, LOAD),
         (parts, PART),
+        (hashes, HASH),
         (strings.bytes, 1),
     ];
     let mut out = MAGIC.to_vec();

@@ -4,9 +4,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3_ffi as ffi;
-use pyrmware_payload::{Kind, Module, PYC_HEADER};
+use pyrmware_payload::{Kind, Module, PYC_HEADER, Part, SealedModule};
 
-use super::{below_root, class, extension, first, intact, patterns, runtime, source, timing};
+use super::{
+    below_root, class, extension, first, intact, patterns, runtime, sealed, source, timing,
+};
 use crate::object::{Obj, Py, function, import, import_error, os_error, without_exception};
 
 /// What every import needs, looked up once.
@@ -186,7 +188,13 @@ pub fn code(filename: &str, origin: &Obj) -> Py {
     let Some(file) = source().payload.file(&format!("{filename}c")) else {
         return Err(import_error(&format!("the payload has no code for {filename}")));
     };
-    unmarshal(intact(file.bytes()).get(PYC_HEADER..).unwrap_or_default(), origin)
+    let bytes = intact(file.bytes());
+    match SealedModule::of(bytes) {
+        None => unmarshal(bytes.get(PYC_HEADER..).unwrap_or_default(), origin),
+        Some(module) => {
+            sealed::open(file.path, Part::Code, module.code, |code| unmarshal(code, origin))
+        }
+    }
 }
 
 /// The code object in bytes whose checksum was right, with its place for tracebacks.

@@ -28,10 +28,10 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3_ffi as ffi;
-use pyrmware_payload::{Binding, Kind, LazyTable, WRITES_ONLY};
+use pyrmware_payload::{Binding, Kind, LazyTable, Part, SealedModule, WRITES_ONLY};
 
 use self::ending::Awake;
-use super::{below_root, intact, source};
+use super::{below_root, intact, sealed, source};
 use crate::object::{Obj, Py, Raised, builtin, import};
 
 /// The global that names the module's path: `package/module.py`.
@@ -107,8 +107,8 @@ impl Running {
         let again = unsafe {
             !ffi::PyDict_GetItemString(globals.as_ptr(), c"__builtins__".as_ptr()).is_null()
         };
-        if let Some(table) = again.then(|| table_of(filename)).flatten() {
-            for binding in table.iter() {
+        if let Some(bindings) = again.then(|| bindings_of(filename)).flatten() {
+            for binding in bindings.table.iter() {
                 let name = Obj::str(binding.name)?;
                 // SAFETY: a dictionary and a str.
                 unsafe {
@@ -138,9 +138,30 @@ fn thread() -> usize {
     unsafe { ffi::PyThreadState_Get() as usize }
 }
 
-/// The table to which a dictionary's marker leads.
-fn table(globals: *mut ffi::PyObject) -> Py<Option<LazyTable<'static>>> {
-    static TABLES: Mutex<Option<HashMap<usize, Option<LazyTable<'static>>>>> = Mutex::new(None);
+/// What is lazy in a module.
+#[derive(Clone, Copy)]
+struct Bindings {
+    table: LazyTable<'static>,
+    /// The path of the module's file, if that is encrypted.
+    sealed: Option<&'static str>,
+}
+
+impl Bindings {
+    /// The code of one of them.
+    fn code(&self, binding: &Binding<'static>, place: &Obj) -> Py {
+        let unmarshal = |code: &[u8]| super::finder::unmarshal(code, place);
+        match self.sealed {
+            None => unmarshal(binding.code),
+            Some(path) => {
+                sealed::open(path, Part::Statement { at: binding.at }, binding.code, unmarshal)
+            }
+        }
+    }
+}
+
+/// The bindings to which a dictionary's marker leads.
+fn bindings(globals: *mut ffi::PyObject) -> Py<Option<Bindings>> {
+    static TABLES: Mutex<Option<HashMap<usize, Option<Bindings>>>> = Mutex::new(None);
     let marker = MARKER_NAME.load(Ordering::Acquire);
     if marker.is_null() {
         return Ok(None);
@@ -160,17 +181,23 @@ fn table(globals: *mut ffi::PyObject) -> Py<Option<LazyTable<'static>>> {
     let tables = tables.get_or_insert_default();
     let key = path.as_ptr() as usize;
     Ok(*tables.entry(key).or_insert_with(|| {
-        let table = path.plain().and_then(table_of);
+        let table = path.plain().and_then(bindings_of);
         // The address stands for the path as long as the path lives: for ever.
         std::mem::forget(path);
         table
     }))
 }
 
-/// The table of the module whose source path this is.
-fn table_of(path: &str) -> Option<LazyTable<'static>> {
+/// The bindings of the module whose source path this is.
+fn bindings_of(path: &str) -> Option<Bindings> {
     let file = source().payload.file(&format!("{path}c"))?;
-    LazyTable::of_pyc(intact(file.bytes()))
+    let bytes = intact(file.bytes());
+    Some(match SealedModule::of(bytes) {
+        None => Bindings { table: LazyTable::of_pyc(bytes)?, sealed: None },
+        Some(module) => {
+            Bindings { table: sealed::table(file.path, &module)?, sealed: Some(file.path) }
+        }
+    })
 }
 
 /// Binds `name` in `globals` if it is a lazy name there, or a submodule that an eager start would have
@@ -188,8 +215,9 @@ fn miss(globals: *mut ffi::PyObject, name: *mut ffi::PyObject) -> Py<Outcome> {
     let Some(text) = name.plain().filter(|name| !name.starts_with("__")) else {
         return Ok(Outcome::Unknown);
     };
-    match table(globals.as_ptr())?.and_then(|table| table.get(text)) {
-        Some(binding) => bind(&globals, &binding),
+    let bindings = bindings(globals.as_ptr())?;
+    match bindings.and_then(|bindings| Some((bindings, bindings.table.get(text)?))) {
+        Some((bindings, binding)) => bind(&globals, &bindings, &binding),
         None => submodule(&globals, text),
     }
 }
@@ -235,7 +263,7 @@ fn submodule(globals: &Obj, name: &str) -> Py<Outcome> {
 }
 
 /// Runs a statement and stores what it binds; what is bound already stays.
-fn bind(globals: &Obj, binding: &Binding<'static>) -> Py<Outcome> {
+fn bind(globals: &Obj, bindings: &Bindings, binding: &Binding<'static>) -> Py<Outcome> {
     let dict = globals.as_ptr() as usize;
     let entry = (dict, binding.code.as_ptr() as usize, thread());
     let runs = {
@@ -248,7 +276,7 @@ fn bind(globals: &Obj, binding: &Binding<'static>) -> Py<Outcome> {
     if reached(globals, runs, binding.code)?.is_some_and(|line| binding.line > line) {
         return Ok(Outcome::Unknown);
     }
-    let code = super::finder::unmarshal(binding.code, &place(globals)?)?;
+    let code = bindings.code(binding, &place(globals)?)?;
     let names = Obj::dict()?;
     let _awake = Awake::enter()?;
     state().binding.push(entry);
@@ -336,23 +364,23 @@ fn line_of(mut holds: impl FnMut(&Obj, &Obj) -> Py<bool>) -> Py<Option<u32>> {
 /// Binds every name of a dictionary, in the order of their lines; while the module's code runs, those
 /// that it has reached. Not while one is being bound: then everything else waits.
 fn bind_all(globals: &Obj) -> Py<()> {
-    let Some(table) = table(globals.as_ptr())? else { return Ok(()) };
+    let Some(all) = bindings(globals.as_ptr())? else { return Ok(()) };
     let (dict, thread) = (globals.as_ptr() as usize, thread());
     if state().binding.iter().any(|(other, _, at)| (*other, *at) == (dict, thread)) {
         return Ok(());
     }
     let body = state().running_code(dict, thread);
-    let Some(first) = table.iter().next() else { return Ok(()) };
+    let Some(first) = all.table.iter().next() else { return Ok(()) };
     let line = reached(globals, body, first.code)?;
     let is_there = |binding: &Binding<'_>| line.is_none_or(|line| binding.line <= line);
-    let mut bindings: Vec<Binding<'static>> = table.iter().filter(is_there).collect();
+    let mut bindings: Vec<Binding<'static>> = all.table.iter().filter(is_there).collect();
     bindings.sort_by_key(|binding| binding.line);
     for binding in bindings {
         let name = Obj::str(binding.name)?;
         // SAFETY: a dictionary and a str.
         match unsafe { ffi::PyDict_Contains(globals.as_ptr(), name.as_ptr()) } {
             0 => {
-                bind(globals, &binding)?;
+                bind(globals, &all, &binding)?;
             }
             1 => {}
             _ => return Err(Raised),

@@ -13,6 +13,7 @@ mod finder;
 mod lazy;
 mod pages;
 mod patterns;
+pub mod sealed;
 pub mod timing;
 pub mod trace;
 

@@ -96,6 +96,8 @@ pub struct Protect {
     pub modes: BTreeMap<Text, Spanned<Value>>,
     pub key: Option<Text>,
     pub key_file: Option<Text>,
+    #[serde(default)]
+    pub dumpable: bool,
     pub sign: Option<Text>,
     #[serde(default)]
     pub nuitka: Arguments,

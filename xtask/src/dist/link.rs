@@ -41,10 +41,8 @@ pub struct Image {
 /// Cargo fails (with the compiler's messages), a file cannot be read or written, or a path of the
 /// machine that builds is in the launcher.
 pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
-    let (built, checked) = parallel::both(
-        || cargo::build(plan, &packed.payload),
-        || machine::check_payload(plan, &packed),
-    );
+    let (built, checked) =
+        parallel::both(|| cargo::build(plan, &packed), || machine::check_payload(plan, &packed));
     let cargo::Built { mut launcher, code } = built?;
     checked?;
     let inside = find(&launcher, &packed.payload)

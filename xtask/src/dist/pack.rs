@@ -8,6 +8,7 @@ mod load;
 mod order;
 mod preload;
 mod record;
+mod seal;
 mod strip;
 #[cfg(test)]
 mod tests;
@@ -75,15 +76,27 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
     }
     writer.read_first(read_first(plan, &sealed.compiled.kept));
     manifest.pruned = pruned(&sealed.compiled.kept.dropped);
+    let project = &plan.config.project;
+    if let Some(key) = project.protect.key.as_ref().filter(|_| sealed.secret.is_some()) {
+        manifest.settings.insert(keys::KEY.to_owned(), key.to_string());
+        let dumpable = project.protect.dumpable.to_string();
+        manifest.settings.insert(keys::KEY_DUMPABLE.to_owned(), dumpable);
+    }
     let build = build::id(&writer, &manifest);
     manifest.settings.insert(keys::BUILD.to_owned(), build.clone());
+    seal::run(&sealed, &build, &mut writer, &mut manifest);
+    if let Some(signer) = &sealed.signer {
+        let (signer, comment) =
+            (signer.clone(), format!("{} {} build {build}", project.name, project.version));
+        writer.sign(Box::new(move |root| signer.sign(root, &comment)));
+    }
     let payload = writer.finish(&manifest).context("packing the payload")?;
     Ok(Packed { sealed, payload, build, sidecars, symbols })
 }
 
 /// What has been put together so far.
 struct Parts {
-    writer: Writer,
+    writer: Writer<'static>,
     manifest: Manifest,
     known: Libraries,
     /// The interpreter's folders, which shared objects must not name.

@@ -1,7 +1,10 @@
 //! [`Compiled`] -> [`Sealed`]: per package, the form in which its code ships.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
@@ -9,6 +12,8 @@ use super::collect::{Kind, Origin};
 use super::compile::Compiled;
 use super::resolve::Plan;
 use crate::config::Mode;
+pub use keys::Signer;
+use pyrmware_payload::Key;
 
 /// Code in the form in which it ships.
 ///
@@ -22,6 +27,19 @@ pub struct Sealed {
     pub modes: BTreeMap<String, Mode>,
     /// Sources, for tracebacks, of modules that ship as something else: path inside the payload -> file.
     pub sources: BTreeMap<String, PathBuf>,
+    /// With what encrypted modules are to be encrypted.
+    pub secret: Option<Secret>,
+    /// Who signs the payload.
+    pub signer: Option<Arc<Signer>>,
+}
+
+/// The key of encrypted modules.
+#[derive(Debug, Clone)]
+pub enum Secret {
+    /// The user's.
+    Given(Arc<Key>),
+    /// One that is made from the build id and goes into the payload.
+    Embedded,
 }
 
 /// Brings each package into its form.
@@ -30,10 +48,17 @@ pub struct Sealed {
 /// A tool fails or cannot compile a module.
 pub fn run(plan: &Plan, compiled: Compiled) -> Result<Sealed> {
     let modes = modes(plan, &compiled);
-    if let Some((module, mode)) = modes.iter().next() {
-        bail!("module {module} is to be protected by {mode:?}, which this version cannot do");
+    let later = |mode: &Mode| !matches!(mode, Mode::Bytecode | Mode::Encrypted);
+    if let Some((module, mode)) = modes.iter().find(|(_, mode)| later(mode)) {
+        bail!("module {module} is to be protected by {mode}, which this version cannot do");
     }
-    Ok(Sealed { compiled, modes, sources: BTreeMap::new() })
+    let protect = &plan.config.project.protect;
+    let secret = match modes.values().any(|mode| *mode == Mode::Encrypted) {
+        true => Some(keys::secret(protect)?),
+        false => None,
+    };
+    let signer = protect.sign.as_deref().map(Signer::load).transpose()?.map(Arc::new);
+    Ok(Sealed { compiled, modes, sources: BTreeMap::new(), secret, signer })
 }
 
 /// The modules with code that are not to ship as bytecode.

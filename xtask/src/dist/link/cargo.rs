@@ -12,6 +12,7 @@ use xshell::{Shell, cmd};
 use super::libpython;
 use super::rustflags::{self, Flags};
 use crate::dist::hex;
+use crate::dist::pack::Packed;
 use crate::dist::resolve::{LinkPlan, Plan};
 
 /// The launcher's package and program.
@@ -27,14 +28,15 @@ pub struct Built {
     pub code: String,
 }
 
-/// Builds the launcher with this payload and gives the program that cargo made.
+/// Builds the launcher around this payload and gives the program that cargo made.
 ///
 /// The payload is always included from the same place, so that another one compiles main.rs and nothing else.
 /// Nobody else builds there meanwhile.
 ///
 /// # Errors
 /// Cargo fails, with the compiler's messages; a file cannot be read or written.
-pub fn build(plan: &Plan, payload: &[u8]) -> Result<Built> {
+pub fn build(plan: &Plan, packed: &Packed) -> Result<Built> {
+    let (payload, sealed) = (&packed.payload, &packed.sealed);
     let paths = &plan.config.paths;
     let folder = paths.launcher_target(&id(plan));
     let _alone = lock(&folder)?;
@@ -58,6 +60,10 @@ pub fn build(plan: &Plan, payload: &[u8]) -> Result<Built> {
         "{cargo} rustc --package {PACKAGE} --bin {PACKAGE} --release --message-format=json
          --manifest-path {manifest} --target-dir {folder}"
     );
+    let features = [("encrypted", sealed.secret.is_some()), ("signed", sealed.signer.is_some())];
+    for (feature, _) in features.iter().filter(|(_, asked)| *asked) {
+        command = command.args(["--features", feature]);
+    }
     if plan.config.resolution.locked {
         command = command.arg("--locked");
     }
@@ -76,6 +82,9 @@ pub fn build(plan: &Plan, payload: &[u8]) -> Result<Built> {
     if matches!(plan.link, LinkPlan::StaticFixed(_)) {
         // For the last crate only: with it rustc asks the linker for a program at a fixed address.
         command = command.args(["--", "-C", "relocation-model=static"]);
+    }
+    if let Some(signer) = &sealed.signer {
+        command = command.env("PYRMWARE_PUBLIC_KEY", signer.public());
     }
     let output = command
         .env("PYRMWARE_PAYLOAD", &included)

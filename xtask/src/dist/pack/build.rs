@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::dist::hex;
 
 /// A digest of what goes into a payload, 32 hexadecimal digits: the same inputs give the same id.
-pub fn id(writer: &Writer, manifest: &Manifest) -> String {
+pub fn id(writer: &Writer<'_>, manifest: &Manifest) -> String {
     let mut hash = Parts(Sha256::new());
     for (path, bytes) in writer.files() {
         hash.add("file", [path.as_bytes(), bytes]);
