@@ -75,7 +75,8 @@ impl<'a> LazyTable<'a> {
         let mut table = number(self.len()).to_vec();
         let mut names = COUNT + self.len() * RECORD;
         for binding in self.iter() {
-            let known = binding.code.as_ptr();
+            // An empty one begins where the next does.
+            let known = (binding.code.as_ptr(), binding.code.len());
             let (start, length) = *places.entry(known).or_insert_with(|| {
                 let length = place(u32::from_le_bytes(number(end)), binding.code);
                 end += length;

@@ -94,7 +94,7 @@ fn the_faults_are_told_apart() {
     assert_eq!(text(b"PK\x05\x06 some other zip, longer than the comment of ours"), not_recognised);
     assert_eq!(
         text(&flipped(manifest + 8)),
-        "the payload has format version 2, this launcher reads version 3"
+        "the payload has format version 5, this launcher reads version 4"
     );
     let damaged = "the payload is damaged: wrong checksum of the manifest";
     assert_eq!(text(&flipped(manifest + 50)), damaged);

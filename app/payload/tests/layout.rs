@@ -12,7 +12,7 @@ fn manifest(bytes: &[u8]) -> String {
     let start = number(&comment[..8]);
     let mut rest = &bytes[start..start + number(&comment[9..])];
     let count = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap()) as usize;
-    let counts = [24, 28, 32, 36, 40, 44, 48].map(count);
+    let counts = [24, 28, 32, 36, 40, 44, 48, 52].map(count);
     let mut text = String::new();
     let mut line = |name: &str, length: usize| {
         let (record, tail) = rest.split_at(length);
@@ -25,7 +25,7 @@ fn manifest(bytes: &[u8]) -> String {
         text.push('\n');
     };
     line("header", 24);
-    line("counts", 32);
+    line("counts", 36);
     let tables = [
         ("setting", 16),
         ("module", 32),
@@ -34,6 +34,7 @@ fn manifest(bytes: &[u8]) -> String {
         ("library", 4),
         ("load", 32),
         ("part", 8),
+        ("hash", 32),
     ];
     for ((name, size), count) in tables.into_iter().zip(counts) {
         (0..count).for_each(|_| line(name, size));
@@ -45,17 +46,33 @@ fn manifest(bytes: &[u8]) -> String {
 fn an_empty_manifest() {
     let bytes = support::write(&[], &pyrmware_payload::Manifest::default());
     let expected = "\
-header   5059524d 57415245 03000000 38000000 ada63d1f e4000000
-counts   00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000
+header   5059524d 57415245 04000000 3c000000 7db8a20e e8000000
+counts   00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000
 strings  ";
     assert_eq!(manifest(&bytes), expected);
 }
 
 #[test]
+fn hashes_where_it_is_signed() {
+    let mut writer = pyrmware_payload::Writer::new();
+    writer.add("a", b"abc".to_vec()).unwrap();
+    writer.sign(Box::new(|root| format!("{} bytes", root.len())));
+    let bytes = writer.finish(&pyrmware_payload::Manifest::default()).unwrap();
+    let text = manifest(&bytes);
+    // BLAKE3 of "abc", as its authors' test vectors and `b3sum` have it.
+    let hash = "6437b3ac 38465133 ffb63b75 273a8db5 48c55846 5d79db03 fd359c6c d5bd9d85";
+    assert!(text.contains(&format!("hash     {hash}\n")), "{text}");
+    let (root, signature) = pyrmware_payload::Payload::open(&bytes).unwrap().signature().unwrap();
+    assert_eq!(signature, format!("{} bytes", root.len()));
+    let root = String::from_utf8_lossy(root);
+    assert!(root.starts_with("- -\nbuild -\nBLAKE3 ") && root.ends_with(" .pyrmware-manifest\n"));
+}
+
+#[test]
 fn one_of_everything() {
     let expected = "\
-header   5059524d 57415245 03000000 73020000 d4a86951 54240000
-counts   02000000 05000000 05000000 02000000 01000000 01000000 02000000 af000000
+header   5059524d 57415245 04000000 77020000 70775e5c 58240000
+counts   02000000 05000000 05000000 02000000 01000000 01000000 02000000 00000000 af000000
 setting  00000000 03000000 03000000 05000000
 setting  08000000 05000000 0d000000 04000000
 module   00000000 03000000 11000000 0f000000 00000000 00010000 00000000 00000000

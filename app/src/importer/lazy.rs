@@ -31,7 +31,7 @@ use pyo3_ffi as ffi;
 use pyrmware_payload::{Binding, Kind, LazyTable, Part, SealedModule, WRITES_ONLY};
 
 use self::ending::Awake;
-use super::{below_root, intact, sealed, source};
+use super::{below_root, sealed, source};
 use crate::object::{Obj, Py, Raised, builtin, import};
 
 /// The global that names the module's path: `package/module.py`.
@@ -191,7 +191,8 @@ fn bindings(globals: *mut ffi::PyObject) -> Py<Option<Bindings>> {
 /// The bindings of the module whose source path this is.
 fn bindings_of(path: &str) -> Option<Bindings> {
     let file = source().payload.file(&format!("{path}c"))?;
-    let bytes = intact(file.bytes());
+    // Its code has run, which was checked with all of the file.
+    let bytes = file.unchecked();
     Some(match SealedModule::of(bytes) {
         None => Bindings { table: LazyTable::of_pyc(bytes)?, sealed: None },
         Some(module) => {
@@ -313,7 +314,7 @@ fn place(globals: &Obj) -> Py {
 /// The code of a module's file is handed out.
 pub fn hand_out(filename: &str) {
     let Some(file) = source().payload.file(&format!("{filename}c")) else { return };
-    let bytes = intact(file.bytes()).as_ptr_range();
+    let bytes = file.unchecked().as_ptr_range();
     let range = bytes.start as usize..bytes.end as usize;
     let mut all = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
     if !all.contains(&range) {
