@@ -31,7 +31,7 @@ use super::parallel;
 use super::prune::Kept;
 use super::resolve::{LinkPlan, Plan};
 use super::scan::{Dialect, EdgeKind, Graph, Rules, Source};
-use crate::config::{Docstrings, LazyImports};
+use crate::config::{Docstrings, LazyImports, Mode};
 
 /// Kept, with the form in which each module is compiled.
 #[derive(Debug, Clone, Default)]
@@ -110,6 +110,13 @@ impl Form {
     }
 }
 
+/// The form in which a module will ship.
+fn protection(plan: &Plan, kept: &Kept, name: &str) -> Mode {
+    let module = kept.graph.tree.modules.get(name);
+    let own = module.is_some_and(|module| module.origin == Origin::Application);
+    plan.config.project.protect.mode(name, own)
+}
+
 /// Decides the form of every module that is compiled.
 ///
 /// # Errors
@@ -139,6 +146,8 @@ pub fn run(plan: &Plan, mut kept: Kept) -> Result<Transformed> {
         })?;
         if optimize.patterns {
             patterns = patterns::of_all(&units);
+            // The table lies open in the payload.
+            patterns.retain(|name, _| protection(plan, &kept, name) == Mode::Bytecode);
         }
         if lazy {
             let curious = naming("__subclasses__", &kept.graph, &sources);
