@@ -15,6 +15,7 @@ mod incremental;
 mod interpreters;
 mod isolation;
 mod leakcheck;
+mod locked_down;
 mod memory;
 mod memory_page;
 mod notify;

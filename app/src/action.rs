@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use pyrmware_payload::{Entry, Fault, Payload, keys};
 
 use crate::log::{self, EXIT_CONFIG, EXIT_PAYLOAD};
-use crate::{memory, supervisor};
+use crate::{lockdown, memory, supervisor};
 
 /// Everything that acting needs.
 pub struct Action {
@@ -25,6 +25,8 @@ pub struct Action {
     pub arguments: Vec<OsString>,
     /// What Python runs.
     pub run: Run,
+    /// Nobody but the application says what runs, and nobody looks into it.
+    pub locked_down: bool,
     /// Tell which pruned modules are asked for (`PYRMWARE_REPORT_PRUNED`).
     pub report_pruned: bool,
     /// Sources for tracebacks (`PYRMWARE_SYMBOLS`, or `symbols/` beside the launcher).
@@ -63,7 +65,9 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// Decides; nothing is written, started or changed. `public_key`: who must have signed the payload.
+/// Decides; nothing is written or started, and nothing changed save that a launcher that is locked down, or
+/// has encrypted modules, closes itself to other processes as soon as it knows. `public_key`: who must have
+/// signed the payload.
 pub fn decide(
     payload: &'static [u8],
     public_key: Option<&str>,
@@ -74,8 +78,16 @@ pub fn decide(
         return Err(Refusal { text, code: EXIT_CONFIG });
     }
     let payload = Payload::open(payload)?;
-    log::set_name(payload.setting(keys::APP)?);
+    let executable = executable(arguments.first())?;
     let locked = payload.setting(keys::LOCKED_DOWN)? == "true";
+    log::set_name(payload.setting(keys::APP)?);
+    let dumpable = payload.setting(keys::KEY_DUMPABLE) == Ok("true");
+    if locked || payload.setting(keys::KEY).is_ok() && !dumpable {
+        lockdown::close(&executable).map_err(|error| {
+            let text = format!("this process cannot be closed to others: {error}");
+            Refusal { text, code: EXIT_CONFIG }
+        })?;
+    }
     check_signature(&payload, public_key, locked)?;
     check_python(payload.setting(keys::PYTHON)?)?;
     for module in ["encodings", "encodings.utf_8"] {
@@ -85,7 +97,6 @@ pub fn decide(
     let entry = Entry::parse(entry).ok_or_else(|| bad_setting(keys::ENTRY, entry))?;
     require(&payload, entry.module())?;
 
-    let executable = executable(arguments.first())?;
     let switch = |name: &str| if locked { None } else { std::env::var_os(name) };
     if arguments.is_empty() {
         arguments.push(executable.clone().into());
@@ -120,6 +131,7 @@ pub fn decide(
         executable,
         arguments,
         run,
+        locked_down: locked,
         report_pruned: switch("PYRMWARE_REPORT_PRUNED").is_some(),
         symbols,
         startup,
@@ -232,10 +244,14 @@ fn role(
         _ if asked => Role::Interpreter,
         // Whether or not its parent has died meanwhile: a resource tracker must never become a second
         // application.
-        Some(at) if is_multiprocessing(&words[at..]) => match locked && !parent_is_launcher() {
-            true => Role::Refused,
-            false => Role::Interpreter,
-        },
+        Some(at) if is_multiprocessing(&words[at..]) => {
+            // After its work it would ask for more.
+            let interactive = words[..at].iter().any(|word| is_flags(word) && word.contains(&b'i'));
+            match locked && (interactive || !parent_is_launcher()) {
+                true => Role::Refused,
+                false => Role::Interpreter,
+            }
+        }
         // No operand: the program is on standard input.
         at if at.is_none_or(|at| is_code(words[at]) || inside(words[at]))
             && parent_is_launcher() =>
@@ -256,16 +272,17 @@ fn first_operand(words: &[&[u8]]) -> Option<usize> {
         match word {
             [b'-', b'X' | b'W'] => at += 2,
             [b'-', b'X' | b'W', ..] => at += 1,
-            [b'-', flags @ ..]
-                if !flags.is_empty()
-                    && flags.iter().all(|flag| b"bBdEiIOPqRsSuvVx".contains(flag)) =>
-            {
-                at += 1;
-            }
+            word if is_flags(word) => at += 1,
             _ => return Some(at),
         }
     }
     None
+}
+
+/// Whether a word is options of `python3` that take no value.
+fn is_flags(word: &[u8]) -> bool {
+    matches!(word, [b'-', flags @ ..] if !flags.is_empty()
+        && flags.iter().all(|flag| b"bBdEiIOPqRsSuvVx".contains(flag)))
 }
 
 fn is_code(word: &[u8]) -> bool {
@@ -306,11 +323,16 @@ fn parent_is_launcher() -> bool {
     let parent = std::os::unix::process::parent_id();
     match (file(format!("/proc/{parent}/exe")), file("/proc/self/exe".into())) {
         (Ok(parent), Ok(own)) => parent == own,
-        // One of the two has changed its user (a daemon gives up root, then starts its workers): the
-        // name that the kernel took from the program's file is all that it may still see.
+        // One of the two has changed its user (a daemon gives up root, then starts its workers), or is closed
+        // to others because it is locked down: the name that the kernel took from the program's file is all
+        // that it may still see.
         (Err(error), Ok(_)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            let name = |of: &str| std::fs::read(format!("/proc/{of}/comm")).ok();
-            name(&parent.to_string()).is_some_and(|parent| name("self") == Some(parent))
+            let name = |of: &str| std::fs::read_to_string(format!("/proc/{of}/comm")).ok();
+            let (Some(parent), Some(own)) = (name(&parent.to_string()), name("self")) else {
+                return false;
+            };
+            let (parent, own) = (parent.trim_end(), own.trim_end());
+            parent == own || parent == supervisor::zygote_name(own)
         }
         _ => false,
     }

@@ -5,6 +5,7 @@ pub mod action;
 mod disk;
 pub mod importer;
 pub mod interpreter;
+pub mod lockdown;
 pub mod log;
 pub mod memory;
 mod object;

@@ -80,6 +80,11 @@ pub fn initialize_core(action: &Action) -> Result<(), Failure> {
                 config.int_max_str_digits = -1;
             }
         }
+        #[cfg(Py_3_14)]
+        if action.locked_down {
+            // Whoever may write to this process's memory could have it run a script.
+            config.remote_debug = 0;
+        }
         config.install_signal_handlers = 1;
         config.site_import = 0;
         config.write_bytecode = 0;

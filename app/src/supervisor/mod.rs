@@ -126,6 +126,11 @@ pub fn begin(action: &Action) -> Role {
     Role::Alone(Some(Alone { feeder, watch }))
 }
 
+/// How the zygote of a process with this name is called.
+pub fn zygote_name(name: &str) -> String {
+    parent::named(name, "zygote")
+}
+
 /// The application ends as it should.
 pub fn ends_well() {
     watchdog::stop();

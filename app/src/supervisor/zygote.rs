@@ -12,7 +12,7 @@ use pyo3_ffi as ffi;
 use super::channel::Channel;
 use super::history::History;
 use super::listen::Sockets;
-use super::parent::{Seed, named};
+use super::parent::Seed;
 use super::{notify, restart, sys};
 use crate::action::Action;
 use crate::log::{self, Priority};
@@ -38,7 +38,7 @@ impl Zygote {
     /// Called where the parent returns in the new process, whose descriptors are closed by now.
     pub fn new(seed: Seed, action: &Action, sockets: Sockets) -> Zygote {
         sys::end_with(seed.parent);
-        sys::set_name(&named(&seed.name, "zygote"));
+        sys::set_name(&super::zygote_name(&seed.name));
         seed.signals.ignore();
         let settings = action.service.as_ref();
         Zygote {
