@@ -23,6 +23,7 @@ mod relief;
 mod reproducible;
 mod restart;
 mod runtime;
+mod sealed;
 mod sizes;
 mod support;
 mod symbolicate;

@@ -31,6 +31,8 @@ pub struct Action {
     pub report_pruned: bool,
     /// Sources for tracebacks (`PYRMWARE_SYMBOLS`, or `symbols/` beside the launcher).
     pub symbols: Option<PathBuf>,
+    /// Another place of the key of encrypted modules (`PYRMWARE_KEY_FILE`).
+    pub key_file: Option<PathBuf>,
     /// Where the course of the start is recorded (`PYRMWARE_STARTUP`).
     pub startup: Option<PathBuf>,
     /// Where the modules that are asked for are written (`PYRMWARE_TRACE`).
@@ -134,6 +136,7 @@ pub fn decide(
         locked_down: locked,
         report_pruned: switch("PYRMWARE_REPORT_PRUNED").is_some(),
         symbols,
+        key_file: switch("PYRMWARE_KEY_FILE").map(PathBuf::from),
         startup,
         trace: switch("PYRMWARE_TRACE").map(PathBuf::from),
         memory,

@@ -30,7 +30,7 @@ pub unsafe extern "C" fn main(count: c_int, words: *const *const c_char) -> c_in
     let arguments = (0..count.max(0) as usize)
         .map(|i| unsafe { OsStr::from_bytes(CStr::from_ptr(*words.add(i)).to_bytes()).to_owned() });
     let action = action::decide(&PAYLOAD.0, PUBLIC_KEY, arguments.collect());
-    match action.and_then(|action| importer::sealed::unlock(&action.payload).map(|()| action)) {
+    match action.and_then(|action| importer::sealed::unlock(&action).map(|()| action)) {
         Ok(action) => interpreter::run(action),
         Err(refusal) => {
             log::line(log::Priority::Error, &refusal.text);

@@ -79,6 +79,8 @@ pub struct Outcome {
     pub bytes: u64,
     /// The launcher's SHA-256, lower-case hex.
     pub sha256: String,
+    /// What the launcher needs in its environment to run on this machine.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// Runs every stage. The image folder is replaced at the end, or not at all.
@@ -120,7 +122,9 @@ fn build(config: Config, ui: &Ui) -> Result<Outcome> {
     let ships = modules(shipping(&image.packed.sealed.compiled.kept.graph.tree));
     let (app, size) = (name(&plan.config), ui::bytes(image.bytes));
     ui.status("Finished", format_args!("{app} for {}: {size}, {ships}, in {took}", plan.target));
+    let environment = image.packed.sealed.environment().into_iter();
     Ok(Outcome {
+        environment: environment.map(|(name, value)| (name, value.to_owned())).collect(),
         launcher: plan.config.out.join(&plan.config.project.name),
         folder: plan.config.out,
         bytes: image.bytes,
@@ -231,6 +235,7 @@ impl<'a> Log<'a> {
                     parallel::both(verify, || report::documents(plan, image));
                 Ok((verified?, inventory?))
             })?;
+        verified.warnings.extend(image.packed.sealed.warnings(plan));
         verified.warnings.iter().for_each(|warning| self.ui.warning(warning));
         if let Some(course) = self.start(plan, image, &verified)? {
             verified.startup = Some(course);

@@ -8,8 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pyrmware_payload::{Fault, LazyTable, Part, Payload, SealedModule, keys};
 
-use super::source;
-use crate::action::Refusal;
+use crate::action::{Action, Refusal};
 use crate::log;
 
 /// Whether any module is encrypted.
@@ -20,17 +19,17 @@ fn has_any(payload: &Payload<'_>) -> bool {
 /// Fetches the key, before Python starts and in the first of the launcher's processes: it is in the
 /// others, which are forked from it.
 #[cfg(feature = "encrypted")]
-pub fn unlock(payload: &Payload<'_>) -> Result<(), Refusal> {
-    if has_any(payload) {
-        key::fetch(payload)?;
+pub fn unlock(action: &Action) -> Result<(), Refusal> {
+    if has_any(&action.payload) {
+        key::fetch(&action.payload, action.key_file.as_deref())?;
     }
     Ok(())
 }
 
 /// This launcher was built for payloads without encrypted modules.
 #[cfg(not(feature = "encrypted"))]
-pub fn unlock(payload: &Payload<'_>) -> Result<(), Refusal> {
-    if has_any(payload) {
+pub fn unlock(action: &Action) -> Result<(), Refusal> {
+    if has_any(&action.payload) {
         let text = "this launcher was built without what decrypts modules".to_owned();
         return Err(Refusal { text, code: log::EXIT_CONFIG });
     }
@@ -41,7 +40,7 @@ pub fn unlock(payload: &Payload<'_>) -> Result<(), Refusal> {
 /// if it does not open: the key was checked, so it is the payload that is not what it was.
 #[cfg(feature = "encrypted")]
 pub fn open<T>(path: &str, part: Part, sealed: &[u8], look: impl FnOnce(&[u8]) -> T) -> T {
-    let build = source().payload.setting(keys::BUILD).unwrap_or_default();
+    let build = super::source().payload.setting(keys::BUILD).unwrap_or_default();
     let place = pyrmware_payload::Place { build, path };
     match key::get().and_then(|key| key.open(&place, part, sealed)) {
         Some(plain) => look(&plain),
@@ -49,6 +48,7 @@ pub fn open<T>(path: &str, part: Part, sealed: &[u8], look: impl FnOnce(&[u8]) -
     }
 }
 
+/// There is no module that could be opened.
 #[cfg(not(feature = "encrypted"))]
 pub fn open<T>(path: &str, _: Part, _: &[u8], _: impl FnOnce(&[u8]) -> T) -> T {
     damaged(path)

@@ -11,7 +11,8 @@ use anyhow::{Result, bail};
 use super::collect::{Kind, Origin};
 use super::compile::Compiled;
 use super::resolve::Plan;
-use crate::config::Mode;
+use crate::config::{Extensions, Mode};
+use keys::KEY_FILE;
 pub use keys::Signer;
 use pyrmware_payload::Key;
 
@@ -33,11 +34,48 @@ pub struct Sealed {
     pub signer: Option<Arc<Signer>>,
 }
 
+impl Sealed {
+    /// What a launcher needs in its environment on the machine that builds: the key, which the device has
+    /// elsewhere.
+    pub fn environment(&self) -> Vec<(&'static str, &str)> {
+        let Some(Secret::Given(_, file)) = &self.secret else { return Vec::new() };
+        file.to_str().map(|file| (KEY_FILE, file)).into_iter().collect()
+    }
+
+    /// What the user should know of the protection that was asked for.
+    pub fn warnings(&self, plan: &Plan) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if matches!(self.secret, Some(Secret::Embedded)) {
+            warnings.push(
+                "the key of the encrypted modules is in the launcher itself: whoever has it can \
+                 read them; this is obfuscation"
+                    .to_owned(),
+            );
+        }
+        if self.secret.is_some() && !plan.config.device.locked_down {
+            warnings.push(
+                "modules are encrypted and the launcher is not locked down: whoever starts it where \
+                 the key is can have it run other code, which sees them; set locked-down = true in \
+                 [package.metadata.pyrmware]"
+                    .to_owned(),
+            );
+        }
+        if self.signer.is_some() && plan.config.device.extensions == Extensions::Sidecar {
+            warnings.push(
+                "extension modules beside the launcher are not part of the signed payload: \
+                 extensions = \"memfd\" keeps them in it"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
 /// The key of encrypted modules.
 #[derive(Debug, Clone)]
 pub enum Secret {
-    /// The user's.
-    Given(Arc<Key>),
+    /// The user's, and the file that has it.
+    Given(Arc<Key>, PathBuf),
     /// One that is made from the build id and goes into the payload.
     Embedded,
 }

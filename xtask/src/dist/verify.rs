@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::collect::names::{fits, is_within};
 use super::link::Image;
 use super::parallel;
+use super::protect::Secret;
 use super::prune::Kept;
 use super::resolve::Plan;
 use super::startup::{self, Course};
@@ -75,6 +76,12 @@ pub fn run(plan: &Plan, image: &Image) -> Result<Verified> {
                    [tool.pyrmware.verify]";
         return Ok(Verified::not(why.to_owned()));
     }
+    let sealed = &image.packed.sealed;
+    if device.locked_down && matches!(sealed.secret, Some(Secret::Given(..))) {
+        let why =
+            "a locked-down launcher takes the key of its encrypted modules from the device only";
+        return Ok(Verified::not(why.to_owned()));
+    }
     // Side by side: the self-test waits for its own doings, and imports leave it what it asks for.
     let imports = !device.locked_down && project.verify_imports;
     let (tested, found) = parallel::both(
@@ -94,7 +101,8 @@ pub fn run(plan: &Plan, image: &Image) -> Result<Verified> {
 fn self_test(plan: &Plan, image: &Image) -> Result<(Option<Course>, BTreeSet<Asked>)> {
     let project = &plan.config.project;
     let command = project.verify.as_deref();
-    let mut variables = vec![REPORT_PRUNED];
+    let mut variables = image.packed.sealed.environment();
+    variables.push(REPORT_PRUNED);
     variables.extend(command.is_none().then_some((CHECK, "1")));
     let folder = tempfile::tempdir().context("cannot make a folder for the record of the start")?;
     let record = folder.path().join("start");

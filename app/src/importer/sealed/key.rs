@@ -18,9 +18,10 @@ pub fn get() -> Option<&'static Key> {
     KEY.get()
 }
 
-/// Fetches the key from where the manifest says, and checks that it is the right one.
-pub fn fetch(payload: &Payload<'_>) -> Result<(), Refusal> {
-    let from = payload.setting(keys::KEY)?;
+/// Fetches the key from this file, else from where the manifest says, and checks that it is the right one.
+pub fn fetch(payload: &Payload<'_>, file: Option<&Path>) -> Result<(), Refusal> {
+    let file = file.map(|file| format!("file:{}", file.display()));
+    let from = file.as_deref().map_or_else(|| payload.setting(keys::KEY), Ok)?;
     let wanted = payload.setting(keys::KEY_ID)?;
     let refuse = |why: String| {
         Err(Refusal {

@@ -12,7 +12,7 @@ pub fn run(sealed: &Sealed, build: &str, writer: &mut Writer<'_>, manifest: &mut
     let embedded;
     let key = match &sealed.secret {
         None => return,
-        Some(Secret::Given(key)) => key.as_ref(),
+        Some(Secret::Given(key, _)) => key.as_ref(),
         Some(Secret::Embedded) => {
             let secret: [u8; Key::LENGTH] = Sha256::digest(build).into();
             manifest.settings.insert(keys::KEY.to_owned(), format!("embedded:{}", hex(&secret)));

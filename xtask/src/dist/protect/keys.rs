@@ -15,8 +15,9 @@ use pyrmware_payload::{Key, Zeroizing};
 use super::Secret;
 use crate::config::Protect;
 
-/// Names the file of the key when the configuration does not.
-const KEY_FILE: &str = "PYRMWARE_KEY_FILE";
+/// Names the file of the key: to the builder when the configuration does not, and to a launcher that is not
+/// locked down.
+pub(super) const KEY_FILE: &str = "PYRMWARE_KEY_FILE";
 /// The password of minisign's secret key.
 const PASSWORD: &str = "PYRMWARE_SIGN_PASSWORD";
 
@@ -58,7 +59,7 @@ pub(super) fn secret(protect: &Protect) -> Result<Secret> {
             text.len()
         )
     })?;
-    Ok(Secret::Given(Arc::new(key)))
+    Ok(Secret::Given(Arc::new(key), path))
 }
 
 /// Minisign's secret key.

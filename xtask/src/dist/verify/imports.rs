@@ -51,7 +51,9 @@ pub fn check(plan: &Plan, image: &Image) -> Result<Found> {
     if !modules.is_empty() {
         let args = ["-I".to_owned(), "-c".to_owned(), SCRIPT.to_owned()];
         let stdin = modules.join("\n");
-        let start = Start { args: &args, variables: &[PYTHON, REPORT_PRUNED], stdin: &stdin };
+        let mut variables = image.packed.sealed.environment();
+        variables.extend([PYTHON, REPORT_PRUNED]);
+        let start = Start { args: &args, variables: &variables, stdin: &stdin };
         let (stdout, _) = launcher::run(&image.launcher, &start, TIMEOUT).context(
             "the modules of the new launcher cannot be imported one by one; imports = false in \
              [tool.pyrmware.verify] does without this check",
