@@ -112,7 +112,7 @@ fn an_encrypted_module_works_with_its_key_and_shows_nothing_without() {
     for text in TELLTALES {
         // Docstrings of the application stay by default; `secret_word` is in the main module, too.
         assert!(shows(&open, text), "{text}");
-        assert_eq!(shows(&closed, text), false, "{text}");
+        assert!(!shows(&closed, text), "{text}");
     }
     let alone = image.alone();
     let key = [("BUNKER_KEY", KEY)];

@@ -81,8 +81,8 @@ def ways(pid):
     yield "attach", attached
     if os.path.exists("/usr/bin/gdb"):
         command = ["/usr/bin/gdb", "-nx", "-batch", "-p", str(pid), "-ex", "detach"]
-        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        yield "gdb", "detached]" in said.stdout
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        yield "gdb", b"detached]" in said.stdout
 
 
 def can_read(path, size):
@@ -107,7 +107,7 @@ def work():
     for method, pool in pools():
         with pool:
             print(method, pool.apply(square, (3,)), flush=True)
-    done = subprocess.run([sys.executable, "-c", "print(1)"], capture_output=True)
+    done = subprocess.run([sys.executable, "-c", "print(1)"], capture_output=True, check=False)
     print("refused", done.returncode != 0 and not done.stdout, flush=True)
 
 

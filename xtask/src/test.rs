@@ -153,7 +153,10 @@ impl Check<'_> {
                 // With what a launcher has only around a libpython that `dist` has wrapped: lazy globals.
                 let wrapped = ["--cfg", "wrapped_libpython"];
                 let all = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-                self.cargo(&[&all[..], &wrapped].concat())
+                self.cargo(&[&all[..], &wrapped].concat())?;
+                // A launcher as most are has none of its features, and one of protected code all.
+                let features = ["clippy", "--package", "pyrmware-launcher", "--all-features"];
+                self.cargo(&[&features[..], &["--", "-D", "warnings"], &wrapped].concat())
             }
             Step::Python => {
                 machine::prepare(self.ui)?;
