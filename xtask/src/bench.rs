@@ -12,6 +12,8 @@ mod startup;
 mod table;
 
 pub use measure::Args as MeasureArgs;
+pub(crate) use measure::Program;
+pub(crate) use table::median;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -112,11 +114,25 @@ impl Selection {
 
 /// To stdout, and where it is asked for between the marks of README.md.
 fn publish(name: &str, text: &str, readme: bool, ui: &Ui) -> Result<ExitCode> {
+    publish_with(name, text, readme, ui, serde_json::Value::Null)
+}
+
+/// The same with the values that are in the table.
+pub(crate) fn publish_with(
+    name: &str,
+    text: &str,
+    readme: bool,
+    ui: &Ui,
+    values: serde_json::Value,
+) -> Result<ExitCode> {
     if readme {
         let root = crate::config::workspace()?.paths.root;
         table::put(&root.join("README.md"), name, text)?;
     }
-    let event = serde_json::json!({"reason": "bench", "bench": name, "table": text});
+    let mut event = serde_json::json!({"reason": "bench", "bench": name, "table": text});
+    if !values.is_null() {
+        event["values"] = values;
+    }
     ui.result(text.trim_end(), event)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ pub mod leakcheck;
 pub mod memory;
 pub mod paths;
 pub mod plan;
+pub mod protect;
 pub mod python;
 pub mod run;
 pub mod size;
@@ -48,6 +49,7 @@ enum Verb {
     WhatIf(what_if::Args),
     Size(size::Args),
     Startup(startup::Args),
+    Protect(protect::Args),
     Memory(memory::Args),
     Symbolicate(symbolicate::Args),
     Leakcheck(leakcheck::Args),
@@ -91,6 +93,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::WhatIf(verb) => verb.run(&ui),
         Verb::Size(verb) => verb.run(&ui),
         Verb::Startup(verb) => verb.run(&ui),
+        Verb::Protect(verb) => verb.run(&ui),
         Verb::Memory(verb) => verb.run(&ui),
         Verb::Symbolicate(verb) => verb.run(&ui),
         Verb::Leakcheck(verb) => verb.run(&ui),

@@ -114,7 +114,7 @@ impl Notes {
 }
 
 /// Nothing of nothing.
-pub(super) fn median(values: impl Iterator<Item = u64>) -> Option<f64> {
+pub(crate) fn median(values: impl Iterator<Item = u64>) -> Option<f64> {
     let mut values: Vec<u64> = values.collect();
     values.sort_unstable();
     let middle = values.len() / 2;

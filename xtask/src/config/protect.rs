@@ -124,6 +124,11 @@ impl KeySource {
         (known && !text.contains(['\0', '\n'])).then(|| KeySource(text.to_owned()))
     }
 
+    /// A file.
+    pub fn file(path: &Path) -> KeySource {
+        KeySource(format!("file:{}", path.display()))
+    }
+
     /// Whether the key is in the launcher itself.
     pub fn is_embedded(&self) -> bool {
         self.0 == "embedded"

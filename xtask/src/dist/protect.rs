@@ -6,15 +6,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::collect::{Kind, Origin};
 use super::compile::Compiled;
 use super::resolve::Plan;
 use crate::config::{Extensions, Mode};
+use crate::paths::Paths;
 use keys::KEY_FILE;
 pub use keys::Signer;
 use pyrmware_payload::Key;
+
+/// The folder of the cache in which is what tools have made of modules.
+const MADE: &str = "protect";
 
 /// Code in the form in which it ships.
 ///
@@ -78,6 +82,20 @@ pub enum Secret {
     Given(Arc<Key>, PathBuf),
     /// One that is made from the build id and goes into the payload.
     Embedded,
+}
+
+/// Forgets what tools have made of modules; it is made again when it is needed.
+///
+/// # Errors
+/// What is there cannot be removed.
+pub fn forget(paths: &Paths) -> Result<()> {
+    let made = paths.cache().join(MADE);
+    match std::fs::remove_dir_all(&made) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", made.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Brings each package into its form.
