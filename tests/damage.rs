@@ -72,8 +72,8 @@ impl Victim {
         let number = |at: usize| {
             u32::from_le_bytes(self.bytes[at..at + 4].try_into().expect("four bytes")) as usize
         };
-        let strings = strings_end - number(self.manifest.start + 52);
-        let first = self.manifest.start + 56;
+        let strings = strings_end - number(self.manifest.start + 56);
+        let first = self.manifest.start + 60;
         let records = (0..number(self.manifest.start + 24)).map(|index| first + 16 * index);
         let mut found = records.filter(|at| {
             let key_at = strings + number(*at);

@@ -33,6 +33,8 @@ struct Launchers {
     open: Alone,
     locked: Alone,
     service: Alone,
+    /// Not locked down; its module is encrypted.
+    encrypted: Alone,
 }
 
 static LAUNCHERS: LazyLock<Launchers> = LazyLock::new(|| {
@@ -42,8 +44,13 @@ static LAUNCHERS: LazyLock<Launchers> = LazyLock::new(|| {
     fs::write(project.path().join("pyproject.toml"), table).expect("it is written");
     fs::write(project.path().join("vault.py"), include_str!("locked_down/vault.py"))
         .expect("it is written");
-    let launcher = |name: &str, ours: &str, tables: &str| -> Alone {
-        let image: Image = dist(&workspace(name, ours, tables), project.path(), "host");
+    let shut = tempfile::tempdir().expect("a folder can be made");
+    let protect = "[tool.pyrmware.protect]\nmode = \"encrypted\"\nkey = \"embedded\"\n\
+                   packages = [\"vault\"]\n";
+    fs::write(shut.path().join("pyproject.toml"), format!("{table}{protect}")).expect("written");
+    fs::copy(project.path().join("vault.py"), shut.path().join("vault.py")).expect("copied");
+    let of = |name: &str, ours: &str, tables: &str, project: &Path| -> Alone {
+        let image: Image = dist(&workspace(name, ours, tables), project, "host");
         let alone = image.alone();
         // For everybody.
         fs::set_permissions(alone.folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
@@ -51,10 +58,12 @@ static LAUNCHERS: LazyLock<Launchers> = LazyLock::new(|| {
         alone
     };
     let locked = "locked-down = true\n";
+    let launcher = |name: &str, ours: &str, tables: &str| of(name, ours, tables, project.path());
     Launchers {
         open: launcher("vault-open", "", ""),
         locked: launcher("vault-locked", locked, ""),
         service: launcher("vault-service", locked, SERVICE),
+        encrypted: of("vault-encrypted", "", "", shut.path()),
     }
 });
 
@@ -99,10 +108,11 @@ fn allows(found: &[Value], allowed: bool) {
 }
 
 #[test]
-fn nobody_but_root_looks_into_a_launcher_that_is_locked_down() {
-    let Launchers { open, locked, service } = &*LAUNCHERS;
+fn nobody_but_root_looks_into_a_launcher_that_is_locked_down_or_has_encrypted_modules() {
+    let Launchers { open, locked, service, encrypted } = &*LAUNCHERS;
     allows(&attack(open, false), true);
     allows(&attack(locked, false), false);
+    allows(&attack(encrypted, false), false);
     let found = attack(service, false);
     allows(&found, false);
     let names: Vec<&str> = found.iter().filter_map(|one| one["comm"].as_str()).collect();

@@ -3,6 +3,7 @@
 //! One program, so that tests of all files share launchers and run side by side. See README.md here.
 
 mod apps;
+mod attack;
 mod cli;
 mod clock;
 mod corpus;

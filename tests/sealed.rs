@@ -18,11 +18,11 @@ const EXIT_PAYLOAD: i32 = 70;
 const FLIPS: usize = 1000;
 
 /// The key, as `openssl rand -hex 32` writes it.
-const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const OTHER: &str = "100102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// What is in the module that nobody is to read: a constant, names, a docstring, a regular expression.
-const TELLTALES: [&str; 5] = [
+pub const TELLTALES: [&str; 5] = [
     "4711 is the launch code",
     "start_the_reactor",
     "secret_word",
@@ -31,12 +31,12 @@ const TELLTALES: [&str; 5] = [
 ];
 
 /// The application `bunker`, and what its protection is made with.
-struct Bunker {
+pub struct Bunker {
     folder: TempDir,
     public: String,
 }
 
-static BUNKER: LazyLock<Bunker> = LazyLock::new(|| {
+pub static BUNKER: LazyLock<Bunker> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let pair = minisign::KeyPair::generate_unencrypted_keypair().expect("a key pair");
     let secret = pair.sk.to_box(None).expect("a secret key").into_string();
@@ -47,12 +47,13 @@ static BUNKER: LazyLock<Bunker> = LazyLock::new(|| {
 });
 
 impl Bunker {
-    fn path(&self, name: &str) -> PathBuf {
+    /// A file of that name.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// A project with these lines in its table `protect`.
-    fn project(&self, name: &str, protect: &str) -> PathBuf {
+    pub fn project(&self, name: &str, protect: &str) -> PathBuf {
         let project = self.path(name);
         let package = project.join("bunker");
         fs::create_dir_all(&package).expect("a folder is made");
@@ -70,18 +71,20 @@ impl Bunker {
         project
     }
 
-    fn image(&self, name: &str, protect: &str) -> Image {
+    /// The image of such a project.
+    pub fn image(&self, name: &str, protect: &str) -> Image {
         let out = self.path(&format!("{name}.image"));
         Image::of(&support::dist(&self.project(name, protect), &out).run().success())
     }
 
     /// Lines for a key from there.
-    fn encrypted(&self, from: &str) -> String {
+    pub fn encrypted(&self, from: &str) -> String {
         let file = self.path("key");
         format!("mode = \"encrypted\"\nkey = \"{from}\"\nkey-file = \"{}\"\n", file.display())
     }
 
-    fn signed(&self) -> String {
+    /// A line for a signature.
+    pub fn signed(&self) -> String {
         format!("sign = \"{}\"\n", self.path("sign").display())
     }
 }

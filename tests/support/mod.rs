@@ -98,11 +98,16 @@ impl Image {
     /// Reads the image that `dist` says it has written.
     pub fn of(ended: &Ended) -> Image {
         let event = event(ended, "image");
-        let path = |key: &str| PathBuf::from(event[key].as_str().expect("a path"));
-        let report = fs::read(path("report")).expect("the report is there");
+        Image::at(Path::new(event["launcher"].as_str().expect("a path")))
+    }
+
+    /// The image whose launcher this is.
+    pub fn at(launcher: &Path) -> Image {
+        let folder = launcher.parent().expect("a folder").to_owned();
+        let report = fs::read(folder.join("report.json")).expect("the report is there");
         Image {
-            folder: path("folder"),
-            launcher: path("launcher"),
+            folder,
+            launcher: launcher.to_owned(),
             report: serde_json::from_slice(&report).expect("the report is JSON"),
         }
     }

@@ -126,4 +126,5 @@ def facts(text, path):
     return {"functions": functions, **told}
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+//! What somebody who has the shipped file finds in it, form by form: as much as README's threat model says, and
+//! no less, for a form that hides more than it says is not understood.
+
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use pyrmware_payload::Payload;
+use serde_json::Value;
+
+use crate::sealed::{BUNKER, KEY, TELLTALES};
+use crate::support::task::Task;
+use crate::support::{self, Image, ROOT};
+
+/// Python 3.13 and later are not known to the decompiler.
+const DECOMPILES: [&str; 3] = ["3.10", "3.11", "3.12"];
+/// A line of the module's source, which the decompiler writes as it was.
+const SOURCE: &str = "return heat / (self.rods - 3)";
+/// Bytes that are changed in an encrypted module, one at a time.
+const FLIPS: usize = 100;
+
+/// The launcher of an application that decompiles others.
+static ATTACKER: LazyLock<(tempfile::TempDir, Image)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let project = folder.path().join("project");
+    support::copy(&ROOT.join("tests/attack"), &project);
+    let attack = ROOT.join("xtask/src/python/attack.py");
+    fs::copy(attack, project.join("attack.py")).expect("it is copied");
+    let image = Image::of(&support::dist(&project, &folder.path().join("image")).run().success());
+    (folder, image)
+});
+
+/// What was found in one launcher.
+struct Found {
+    image: Image,
+    /// As `cargo xtask protect` counts it.
+    sees: Value,
+    /// What `unzip`, `marshal`, a decompiler and `dis` make of it.
+    code: String,
+    /// The file itself.
+    bytes: Vec<u8>,
+}
+
+impl Found {
+    /// Builds the bunker in a form, and attacks.
+    fn of(name: &str, protect: &str) -> Found {
+        let project = BUNKER.project(name, protect);
+        let out = BUNKER.path(&format!("{name}.image"));
+        let told = support::xtask()
+            .args(["protect", "--message-format", "json", "--project"])
+            .arg(&project)
+            .arg("--out")
+            .arg(&out)
+            .run()
+            .success();
+        let event = support::event(&told, "protect");
+        let launcher = Path::new(event["launcher"].as_str().expect("a path"));
+        let image = Image::at(launcher);
+        let words = [launcher.to_str().expect("a path"), "bunker"];
+        let code = ATTACKER.1.alone().task().args(words).run().success().out();
+        let bytes = fs::read(launcher).expect("it can be read");
+        Found { image, sees: event["sees"].clone(), code, bytes }
+    }
+
+    #[track_caller]
+    fn shows(&self, what: &str, expected: impl Fn(u64, u64) -> bool) {
+        let part = |at: usize| self.sees[what][at].as_u64().expect("a number");
+        assert!(part(1) > 0 && expected(part(0), part(1)), "{what}: {}", self.sees);
+    }
+
+    /// `strings FILE`.
+    fn has(&self, text: &str) -> bool {
+        memchr::memmem::find(&self.bytes, text.as_bytes()).is_some()
+    }
+
+    fn decompiles(&self) -> bool {
+        let python = self.image.report["python"].as_str().expect("a version");
+        assert!(self.code.contains("RETURN_VALUE"), "{}", self.code);
+        DECOMPILES.iter().any(|version| python.starts_with(version))
+    }
+}
+
+fn all(found: u64, all: u64) -> bool {
+    found == all
+}
+
+fn none(found: u64, _: u64) -> bool {
+    found == 0
+}
+
+#[test]
+fn bytecode_is_read_by_everybody_but_it_has_no_source() {
+    let found = Found::of("attacked-bytecode", "mode = \"bytecode\"\n");
+    for what in ["functions", "docstrings", "names", "strings"] {
+        found.shows(what, all);
+    }
+    found.shows("lines", none);
+    assert!(TELLTALES.iter().all(|text| found.has(text)));
+    assert!(!found.has(SOURCE));
+    assert_eq!(found.code.contains(SOURCE), found.decompiles(), "{}", found.code);
+}
+
+#[test]
+fn a_signature_hides_nothing() {
+    let found = Found::of("attacked-signed", &BUNKER.signed());
+    for what in ["functions", "docstrings", "names", "strings"] {
+        found.shows(what, all);
+    }
+    assert_eq!(found.code.contains(SOURCE), found.decompiles(), "{}", found.code);
+}
+
+#[test]
+fn of_encrypted_modules_only_their_names_are_seen() {
+    let found = Found::of("attacked-encrypted", &BUNKER.encrypted("env:BUNKER_KEY"));
+    for what in ["functions", "lines", "docstrings", "names", "strings"] {
+        found.shows(what, none);
+    }
+    assert!(TELLTALES.iter().all(|text| !found.has(text)));
+    assert!(found.has("bunker.core"), "names of modules are in the manifest");
+    assert!(found.code.contains("file bunker/core.pyc") && !found.code.contains("RETURN_VALUE"));
+
+    // Whoever cannot read it cannot change it either, unsigned as it is.
+    let alone = found.image.alone();
+    let run = || Task::new(&alone.launcher).clean_env().env("BUNKER_KEY", KEY).arg("word").run();
+    assert_eq!(run().out(), "4711 is the hidden code\n");
+    let size = found.image.report["bytes"]["payload"].as_u64().expect("a size") as usize;
+    let end =
+        memchr::memmem::rfind(&found.bytes, b"pyrmware manifest at ").expect("a comment") + 38;
+    let payload = Payload::open(&found.bytes[end - size..end]).expect("it is whole");
+    let module = payload.module("bunker.core").and_then(|module| module.file).expect("it is there");
+    let start = module.unchecked().as_ptr() as usize - found.bytes.as_ptr() as usize;
+    let mut refused = 0;
+    for flip in 0..FLIPS {
+        let mut launcher = found.bytes.clone();
+        launcher[start + flip * module.len() / FLIPS] ^= 1 << (flip % 8);
+        fs::write(&alone.launcher, launcher).expect("it is written");
+        let ended = run();
+        let refuses = ended.code == 70 && ended.out().is_empty();
+        // A class that this run does not need is not opened.
+        assert!(refuses || ended.out() == "4711 is the hidden code\n", "{flip}: {ended}");
+        refused += usize::from(refuses);
+    }
+    assert!(refused > FLIPS / 2, "{refused} refused");
+}
