@@ -5,6 +5,7 @@ import faulthandler
 import json
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -79,10 +80,6 @@ def ways(pid):
         os.waitpid(pid, 0x40000000)  # __WALL: it is no child
         libc.ptrace(PTRACE_DETACH, pid, None, None)
     yield "attach", attached
-    if os.path.exists("/usr/bin/gdb"):
-        command = ["/usr/bin/gdb", "-nx", "-batch", "-p", str(pid), "-ex", "detach"]
-        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        yield "gdb", b"detached]" in said.stdout
 
 
 def can_read(path, size):
@@ -125,8 +122,9 @@ def hoard():
     for name in os.listdir("reports"):
         with open(os.path.join("reports", name)) as file:
             reports.append(file.read())
-    told = (bool(reports), "descriptors" in "".join(reports), "rss" in "".join(reports))
-    print("reports {}, open files {}, resident {}".format(*told))
+    text = "".join(reports)
+    told = [re.search(rf'"{name}": ?[1-9]', text) is not None for name in ("fds", "rss")]
+    print("reports {}, open files {}, resident {}".format(bool(reports), *told))
 
 
 def echo():
