@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::worker::{SCRIPT, Worker};
 use super::*;
 use crate::config::{Config, Flags};
+use crate::dist::compile::marshal::Strip;
 use crate::dist::transform::{Deferral, Part};
 use crate::paths::Paths;
 use crate::python::{Interpreter, candidates};
@@ -69,8 +70,12 @@ fn check(interpreter: &Interpreter, files: &[PathBuf]) {
     let mut canonical = BTreeMap::new();
     for (i, file) in files.iter().enumerate() {
         let Some(plain) = code(&mut fresh, "x.py", &std::fs::read(file).unwrap()) else { continue };
-        let form = marshal::canonical(&plain, interpreter.version, None).unwrap();
-        assert_eq!(marshal::canonical(&form, interpreter.version, None).unwrap(), form, "{file:?}");
+        let form = marshal::canonical(&plain, interpreter.version, Strip::default()).unwrap();
+        assert_eq!(
+            marshal::canonical(&form, interpreter.version, Strip::default()).unwrap(),
+            form,
+            "{file:?}"
+        );
         std::fs::write(temporary.path().join(format!("{i}.plain")), &plain).unwrap();
         std::fs::write(temporary.path().join(format!("{i}.canonical")), &form).unwrap();
         canonical.insert(file, (plain, form));
@@ -80,7 +85,7 @@ fn check(interpreter: &Interpreter, files: &[PathBuf]) {
         let Some((plain, form)) = canonical.get(file) else { continue };
         let other = code(&mut busy, "x.py", &std::fs::read(file).unwrap()).unwrap();
         differ += usize::from(*plain != other);
-        if marshal::canonical(&other, interpreter.version, None).unwrap() != *form {
+        if marshal::canonical(&other, interpreter.version, Strip::default()).unwrap() != *form {
             wrong.push(file);
         }
     }
