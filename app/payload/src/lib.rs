@@ -90,7 +90,8 @@ pub fn nameless_module(filename: &str) -> Option<&str> {
     filename.strip_prefix(NAMELESS)?.strip_suffix('>')
 }
 
-const NAMELESS: &str = "<module ";
+/// What [`nameless`] begins with.
+pub const NAMELESS: &str = "<module ";
 
 /// Modules of the standard library that look into their own dictionary only to put names there, or to see
 /// what a module in C has brought: what is deferred in them may stay so. Sorted.
