@@ -8,6 +8,7 @@ mod classes;
 mod defer;
 mod effects;
 mod hooks;
+mod locals;
 mod makers;
 mod names;
 mod patterns;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use self::classes::Classes;
+use self::locals::Asks;
 pub use self::patterns::Pattern;
 use self::unit::Unit;
 use super::collect::names::is_within;
@@ -156,11 +158,12 @@ fn protection(plan: &Plan, kept: &Kept, name: &str) -> Mode {
 /// A source file cannot be read.
 pub fn run(plan: &Plan, mut kept: Kept) -> Result<Transformed> {
     let optimize = &plan.config.project.optimize;
-    let Shape { lines, columns, file_names, names, .. } = optimize.shape;
+    let Shape { lines, columns, file_names, .. } = optimize.shape;
     let sources = sources(&mut kept.graph, plan.interpreter.version)?;
     let rules = Rules::read(plan.interpreter.version, plan.config.project.prune.level)?;
     let docstrings = keep_docstrings(optimize, &kept.graph, &sources, &rules);
     let assertions = keep_assertions(optimize, &kept.graph, &rules);
+    let nameless = without_names(optimize, &kept.graph, &sources, &mut kept.notes)?;
     let modules = &kept.graph.tree.modules;
     let coded = |name: &&String| matches!(modules[*name].kind, Kind::Source | Kind::Bytecode);
     let form = |name: &String| {
@@ -173,7 +176,7 @@ pub fn run(plan: &Plan, mut kept: Kept) -> Result<Transformed> {
             assertions: !has_source || assertions.contains(name.as_str()),
             lines: said(lines, |shape| shape.lines).unwrap_or(true),
             file_names: said(file_names, |shape| shape.file_names).unwrap_or(true),
-            names: !has_source || said(names, |shape| shape.names).unwrap_or(true),
+            names: !nameless.contains(name.as_str()),
             columns: said(columns, |shape| shape.columns).unwrap_or(false),
             ..Form::plain()
         };
@@ -316,6 +319,50 @@ fn keep_assertions<'f>(optimize: &Optimize, graph: &'f Graph, rules: &Rules) -> 
         optimize.own(name, |shape| shape.assertions).unwrap_or_else(|| all || needs())
     };
     graph.tree.modules.keys().map(String::as_str).filter(keeps).collect()
+}
+
+/// The modules whose local variables lose their names: nobody asks for them. A module of the standard
+/// library asks for those of others where somebody wants to see them (`pdb`, `inspect`, `traceback`);
+/// because of any other, what is not named itself in [`Optimize::packages`] keeps them.
+fn without_names<'f>(
+    optimize: &Optimize,
+    graph: &Graph,
+    sources: &'f BTreeMap<String, Arc<Source>>,
+    notes: &mut Vec<String>,
+) -> Result<BTreeSet<&'f str>> {
+    let own = |name: &str| optimize.own(name, |shape| shape.names);
+    let all = optimize.shape.names.unwrap_or(true);
+    let wanted = |name: &str| !own(name).unwrap_or(all);
+    let mut nameless = BTreeSet::new();
+    if !sources.keys().any(|name| wanted(name)) {
+        return Ok(nameless);
+    }
+    let read: Vec<(&String, &Arc<Source>)> = sources.iter().collect();
+    let read = parallel::each(&read, |(name, source)| (name.as_str(), locals::asked(source)))?;
+    let foreign =
+        |name: &str| !matches!(graph.tree.modules[name].origin, Origin::Stdlib | Origin::Runtime);
+    let curious: Vec<&str> = read
+        .iter()
+        .filter(|(name, asks)| *asks == Asks::Others && foreign(name))
+        .map(|(name, _)| *name)
+        .collect();
+    if let Some(first) = curious.first().filter(|_| !all) {
+        let more = match curious.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more modules"),
+        };
+        notes.push(format!(
+            "local variables keep their names: {first}{more} can ask for those of others; name what may \
+             lose them in [tool.pyrmware.optimize.packages]"
+        ));
+    }
+    for (name, asks) in read {
+        let alone = curious.is_empty() || own(name).is_some();
+        if wanted(name) && alone && asks == Asks::No {
+            nameless.insert(name);
+        }
+    }
+    Ok(nameless)
 }
 
 fn imports<'g>(graph: &'g Graph, name: &str) -> &'g [Edge] {

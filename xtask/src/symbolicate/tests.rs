@@ -81,8 +81,8 @@ fn frames_get_their_path_and_their_source() {
              File \"<module app.halls>\", line 2, in enter\n",
         ),
         (
-            "app: <module app.rooms>:3: UserWarning: take care of x.py:3: it\n",
-            &format!("app: /src/app/rooms.py:3: UserWarning: take care of x.py:3: it\n  {RAISE}\n"),
+            "<module app.rooms>:3: UserWarning: take care of x.py:3: it\n",
+            &format!("/src/app/rooms.py:3: UserWarning: take care of x.py:3: it\n  {RAISE}\n"),
         ),
         // In an exception group, in a journal.
         (
