@@ -25,5 +25,6 @@ mod restart;
 mod runtime;
 mod sealed;
 mod sizes;
+mod stripped;
 mod support;
 mod symbolicate;
