@@ -25,6 +25,8 @@ import json
 import warnings
 from dataclasses import dataclass
 
+from shed import look
+
 TABLE = {letter: place for place, letter in enumerate("abc")}
 letter = "not the comprehension's"
 
@@ -61,11 +63,6 @@ class Session:
         return inner(), hidden_answer, more, strict, options
 
 
-def looks(own):
-    seen = own + 1
-    return sorted(locals())
-
-
 def counts(most):
     for hidden_count in range(most):
         yield hidden_count
@@ -85,11 +82,17 @@ def same():
         waits().send(None)
     except StopIteration as hidden_end:
         result = hidden_end.value
-    return TABLE, letter, Point(1), looks(1), list(counts(3)), result, Session.enter.__name__
+    return TABLE, letter, Point(1), look.looks(1), list(counts(3)), result, Session.enter.__name__
 "#;
 
-/// Looks like `WORK`, and is told apart in the configuration; and does what `locals()` is called for in a
-/// module of its own.
+/// Has names that are looked at.
+const LOOK: &str = r#"
+def looks(own):
+    seen = own + 1
+    return sorted(locals())
+"#;
+
+/// Is told apart in the configuration.
 const OPEN: &str = r#"
 def kept(number):
     """Known text."""
@@ -109,8 +112,8 @@ names = \"strip\"
 
 /// What the code objects of a module tell, those of statements that wait among them.
 const TELL: &str = r#"
-import json, marshal, sys, types, zipfile
-data = zipfile.ZipFile(sys.argv[1]).read(sys.argv[2])
+import importlib.util, json, marshal, sys, types
+data = importlib.util.find_spec("shed").loader.get_data(f"{sys.executable}/{sys.argv[1]}")
 number = lambda at: int.from_bytes(data[at:at + 4], "little")
 left, found, table = [marshal.loads(data[16:])], [], number(8)
 for record in range(table + 4, table + 4 + 20 * number(table) if table else 0, 20):
@@ -133,7 +136,8 @@ struct Shed {
 }
 
 static SHED: LazyLock<Shed> = LazyLock::new(|| {
-    let files = [("__init__.py", ""), ("__main__.py", MAIN), ("work.py", WORK), ("open.py", OPEN)];
+    let modules = [("__main__.py", MAIN), ("work.py", WORK), ("look.py", LOOK), ("open.py", OPEN)];
+    let files = [[("__init__.py", "")].as_slice(), &modules].concat();
     let open = "[tool.pyrmware.optimize.packages.\"shed.open\"]\ndocstrings = \"keep\"\n\
                 assertions = \"keep\"\nlines = \"keep\"\nfile-names = \"keep\"\nnames = \"keep\"\n";
     let project = project("shed", "", &files, &format!("{OPTIMIZE}{open}"));
@@ -170,7 +174,8 @@ fn python() -> Task {
 impl Shed {
     /// What a module's code objects tell, and its bytes.
     fn told(&self, path: &str) -> Vec<Value> {
-        let told = python().args(["-c", TELL]).arg(&self.image.launcher).arg(path).run().success();
+        let task = Task::new(&self.image.launcher).env("PYRMWARE_PYTHON", "1");
+        let told = task.args(["-c", TELL, path]).run().success();
         serde_json::from_str(&told.out()).expect("it is JSON")
     }
 
@@ -205,7 +210,6 @@ fn what_is_stripped_is_not_in_the_payload() {
         }
         let wanted = match code["name"].as_str().expect("a name") {
             "enter" => ["self", "text", "strict", "more", "options"].as_slice(),
-            "looks" => &["own"],
             "counts" => &["most"],
             _ => continue,
         };
@@ -213,7 +217,7 @@ fn what_is_stripped_is_not_in_the_payload() {
         assert_eq!(variables[..wanted.len()], *wanted, "{code}");
     }
     let report = &SHED.image.report["transforms"]["shed.work"];
-    for key in ["docstrings", "assertions", "lines", "file_names"] {
+    for key in ["docstrings", "assertions", "lines", "file_names", "names"] {
         assert_eq!(report[format!("without_{key}")], true, "{report}");
     }
 }
@@ -228,6 +232,11 @@ fn a_package_is_told_apart() {
     assert_eq!(kept["file"], "shed/open.py");
     assert!(kept["lines"].as_array().is_some_and(|lines| lines.len() > 1), "{kept}");
     assert_eq!(kept["variables"], serde_json::json!(["number", "known"]));
+    // Who asks for them has them.
+    let told = SHED.told("shed/look.pyc");
+    let looks = told.iter().find(|code| code["name"] == "looks").expect("it is there");
+    assert_eq!(looks["variables"], serde_json::json!(["own", "seen"]));
+    assert_eq!(SHED.image.report["transforms"]["shed.look"]["without_names"], false);
     let report = &SHED.image.report["transforms"]["shed.open"];
     assert!(report.is_null() || report["without_lines"] == false, "{report}");
 }
@@ -259,6 +268,7 @@ Usage: needs [--times=N]
 
 import contextlib
 import io
+import traceback
 import warnings
 
 
@@ -314,8 +324,10 @@ def uses_dateutil():
 def uses_jedi():
     import jedi
 
-    source = "import sys\npaths = sys.path\nimport textwrap\ntextwrap.ded"
-    return [found.name for found in jedi.Script(source, path="x.py").complete()] == ["dedent"]
+    from jedi.inference import sys_path
+
+    module = jedi.Script("import sys\npaths = sys.path\n", path="x.py")._get_module_context()
+    return sys_path.check_sys_path_modifications(module) == []
 
 
 warnings.simplefilter("ignore")
@@ -325,6 +337,7 @@ for name, use in list(globals().items()):
             print(name[5:], use())
         except (Exception, SystemExit):
             print(name[5:], False)
+            traceback.print_exc()
 "#;
 
 const NEEDED: [&str; 7] =

@@ -323,10 +323,11 @@ while left:
     lines = {line for *_, line in inner.co_lines()}
     assert lines == {inner.co_firstlineno}, (inner, lines)
     assert inner.co_filename == "<module m>", inner
-    variables[inner.co_name] = inner.co_varnames + inner.co_cellvars + inner.co_freevars
+    # The module's own comprehension has a variable that is hidden from it (3.12).
+    variables[inner.co_name] = inner is not code and inner.co_varnames + inner.co_cellvars + inner.co_freevars
 assert variables["f"][:6] == ("a", "b", "c", "d", "args", "options"), variables
 assert "shared" in variables["f"] and "shared" in variables["g"], variables
-assert not [name for names in variables.values() for name in names if "hidden" in name], variables
+assert not [name for names in variables.values() for name in names or () if "hidden" in name], variables
 scope = {}
 exec(code, scope)
 assert scope["f"](1, 2, 3, d=4, e=5) == [1, 2, 4, (3,), {"e": 5}, 10, 3], scope
