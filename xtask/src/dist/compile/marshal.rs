@@ -45,7 +45,6 @@ impl std::error::Error for Malformed {}
 /// # Errors
 /// [`Malformed`]: cut off, too deep, an unknown type, a reference to nothing, bytes left over.
 pub fn canonical(bytes: &[u8], version: (u8, u8), strip: Strip<'_>) -> Result<Vec<u8>, Malformed> {
-    let made;
     let mut reader = Reader { bytes, at: 0, layout: Layout::of(version), ..Reader::default() };
     if let Some(filename) = strip.filename {
         reader.filename = Some(reader.add(STRING, vec![Part::Raw(filename.as_bytes())])?);
@@ -54,7 +53,7 @@ pub fn canonical(bytes: &[u8], version: (u8, u8), strip: Strip<'_>) -> Result<Ve
     if reader.at != bytes.len() {
         return Err(reader.malformed("bytes are left over"));
     }
-    made = strip::Made::new(&reader, strip);
+    let made = strip::Made::new(&reader, strip);
     strip::run(&mut reader, root, strip, &made)?;
     let mut writer = Writer::new(&reader.graph, root);
     writer.out.reserve(bytes.len());
