@@ -26,5 +26,6 @@ mod restart;
 mod runtime;
 mod sealed;
 mod sizes;
+mod stripped;
 mod support;
 mod symbolicate;

@@ -215,14 +215,40 @@ impl Level {
 /// `[tool.pyrmware.optimize]`.
 #[derive(Debug, Clone, Default)]
 pub struct Optimize {
-    /// What becomes of docstrings.
-    pub docstrings: Docstrings,
-    /// Whether tracebacks can point at a part of a line.
-    pub columns: bool,
+    /// What bytecode tells besides what it does, where no package says otherwise.
+    pub shape: Shape,
+    /// The same for single packages and modules.
+    pub packages: BTreeMap<String, Shape>,
     /// What is bound when it is first asked for.
     pub lazy_imports: LazyImports,
     /// Whether regular expressions are compiled by the builder.
     pub patterns: bool,
+}
+
+impl Optimize {
+    /// What [`Optimize::packages`] says of a module: the longest name that it is or lies in, and that
+    /// says anything of this, wins.
+    pub fn own<T>(&self, module: &str, said: impl Fn(&Shape) -> Option<T>) -> Option<T> {
+        let packages = module.rmatch_indices('.').map(|(at, _)| &module[..at]);
+        [module].into_iter().chain(packages).find_map(|name| said(self.packages.get(name)?))
+    }
+}
+
+/// What bytecode tells besides what it does; none: nothing is said of it here.
+#[derive(Debug, Clone, Default)]
+pub struct Shape {
+    /// What becomes of docstrings.
+    pub docstrings: Option<Docstrings>,
+    /// Whether `assert` statements run.
+    pub assertions: Option<bool>,
+    /// Whether tracebacks tell the line rather than the one in which a function begins.
+    pub lines: Option<bool>,
+    /// Whether tracebacks can point at a part of a line.
+    pub columns: Option<bool>,
+    /// Whether code knows its file rather than its module.
+    pub file_names: Option<bool>,
+    /// Whether local variables have their names.
+    pub names: Option<bool>,
 }
 
 /// Which docstrings ship.

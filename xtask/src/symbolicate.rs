@@ -69,6 +69,13 @@ impl Args {
                  another build would be wrong"
             ));
         }
+        if read.first_lines > 0 {
+            ui.note(format_args!(
+                "{} frames have the line in which their function begins: lines = \"strip\" in \
+                 [tool.pyrmware.optimize]",
+                read.first_lines
+            ));
+        }
         let s = if places == 1 { "" } else { "s" };
         ui.status("Found", format_args!("{places} place{s} of {app} {version}, build {build}"));
         let event = json!({
@@ -79,6 +86,7 @@ impl Args {
             "build_in_log": !told.is_empty(),
             "symbols": symbols.folder,
             "places": places,
+            "first_lines": read.first_lines,
             "text": String::from_utf8_lossy(&read.text),
         });
         ui.bytes(&read.text, event)?;

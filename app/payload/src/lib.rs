@@ -79,6 +79,20 @@ pub fn pattern_key(text: &str, bytes: bool, flags: u32) -> String {
     format!("{flags}{}{text}", if bytes { 'b' } else { 's' })
 }
 
+/// The `co_filename` of code that does not tell its file. Python gives none like it (`<string>`, which is a
+/// module's name, too).
+pub fn nameless(module: &str) -> String {
+    format!("{NAMELESS}{module}>")
+}
+
+/// The module of code that does not tell its file.
+pub fn nameless_module(filename: &str) -> Option<&str> {
+    filename.strip_prefix(NAMELESS)?.strip_suffix('>')
+}
+
+/// What [`nameless`] begins with.
+pub const NAMELESS: &str = "<module ";
+
 /// Modules of the standard library that look into their own dictionary only to put names there, or to see
 /// what a module in C has brought: what is deferred in them may stay so. Sorted.
 pub const WRITES_ONLY: [&str; 5] = ["http.client", "inspect", "locale", "re._constants", "signal"];

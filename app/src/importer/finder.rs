@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3_ffi as ffi;
-use pyrmware_payload::{Kind, Module, PYC_HEADER, Part, SealedModule};
+use pyrmware_payload::{Kind, Module, PYC_HEADER, Part, SealedModule, nameless_module};
 
 use super::{
     below_root, class, extension, first, intact, patterns, runtime, sealed, source, timing,
@@ -197,14 +197,17 @@ pub fn code(filename: &str, origin: &Obj) -> Py {
     }
 }
 
-/// The code object in bytes whose checksum was right, with its place for tracebacks.
+/// The code object in bytes whose checksum was right, with its place for tracebacks, unless it tells none.
 pub fn unmarshal(bytes: &[u8], origin: &Obj) -> Py {
     // SAFETY: pointer and length describe the bytes; what follows the object is not read.
     let code = unsafe {
         Obj::owned(ffi::PyMarshal_ReadObjectFromString(bytes.as_ptr().cast(), bytes.len() as _))?
     };
     super::pages::has_read(bytes.len());
-    handles().fix_filename.call(&[&code, origin])?;
+    let told = code.attr("co_filename")?;
+    if told.plain().and_then(nameless_module).is_none() {
+        handles().fix_filename.call(&[&code, origin])?;
+    }
     Ok(code)
 }
 

@@ -28,7 +28,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3_ffi as ffi;
-use pyrmware_payload::{Binding, Kind, LazyTable, Part, SealedModule, WRITES_ONLY};
+use pyrmware_payload::{
+    Binding, Kind, LazyTable, Part, SealedModule, WRITES_ONLY, nameless_module,
+};
 
 use self::ending::Awake;
 use super::{below_root, sealed, source};
@@ -343,7 +345,9 @@ fn is_module_code(globals: &Obj, frame: &Obj, code: &Obj) -> Py<bool> {
         return Ok(false);
     }
     let filename = code.attr("co_filename")?;
-    Ok(below_root(&filename).is_some() && frame.attr("f_locals")?.is(globals))
+    let is_ours =
+        below_root(&filename).is_some() || filename.plain().and_then(nameless_module).is_some();
+    Ok(is_ours && frame.attr("f_locals")?.is(globals))
 }
 
 /// The line at which the innermost frame is of which this holds.

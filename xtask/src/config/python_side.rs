@@ -11,7 +11,8 @@ use toml::{Spanned, Value};
 use super::source::{Complaint, Source};
 use super::trace::Trace;
 use super::{
-    Budget, Docstrings, LazyImports, Level, Optimize, Project, Prune, leakcheck, protect, raw,
+    Budget, Docstrings, LazyImports, Level, Optimize, Project, Prune, Shape, leakcheck, protect,
+    raw,
 };
 
 /// Keys of `[package.metadata.pyrmware]`, which are often looked for here.
@@ -311,42 +312,75 @@ pub(super) fn duration(source: &Source, value: &Spanned<Value>) -> Result<Durati
 }
 
 fn optimize(source: &Source, raw: &raw::Optimize) -> Result<Optimize, Complaint> {
-    let refuse = |value: &Spanned<Value>, accepted: &str| {
-        source
-            .complain(value.span(), "this is no way to optimize")
-            .help(format!("accepted: {accepted}"))
-    };
-    let word = |value: &Option<Spanned<Value>>, words: &[&str]| match value {
-        None => Ok(0),
-        Some(value) => words
-            .iter()
-            .position(|word| value.get_ref().as_str() == Some(word))
-            .ok_or_else(|| refuse(value, &words.join(", "))),
-    };
-    let docstrings = match word(&raw.docstrings, &["auto", "keep", "strip"])? {
-        0 => Docstrings::Auto,
-        1 => Docstrings::Keep,
-        _ => Docstrings::Strip,
-    };
     let lazy_imports = match &raw.lazy_imports {
         Some(value) if value.get_ref().is_array() => {
             let names = value.get_ref().as_array().into_iter().flatten();
             let names: Option<Vec<&str>> = names.map(Value::as_str).collect();
             let is_module = |name: &&str| matches!(Entry::parse(name), Some(Entry::Module(_)));
             let names = names.filter(|names| names.iter().all(is_module));
-            let names = names.ok_or_else(|| refuse(value, "names of packages"))?;
+            let names = names.ok_or_else(|| no_way(source, value, "names of packages"))?;
             LazyImports::Packages(names.into_iter().map(str::to_owned).collect())
         }
         Some(value) => match value.get_ref().as_str() {
             Some("auto") => LazyImports::Auto,
             Some("off") => LazyImports::Off,
-            _ => return Err(refuse(value, "auto, off, [\"package\", …]")),
+            _ => return Err(no_way(source, value, "auto, off, [\"package\", …]")),
         },
         None => LazyImports::Auto,
     };
-    let columns = word(&raw.columns, &["strip", "keep"])? == 1;
-    let patterns = word(&raw.patterns, &["compile", "keep"])? == 0;
-    Ok(Optimize { docstrings, columns, lazy_imports, patterns })
+    let patterns = word(source, &raw.patterns, [("compile", true), ("keep", false)])?;
+    let shape = raw::Shape {
+        docstrings: raw.docstrings.clone(),
+        assertions: raw.assertions.clone(),
+        lines: raw.lines.clone(),
+        columns: raw.columns.clone(),
+        file_names: raw.file_names.clone(),
+        names: raw.names.clone(),
+    };
+    let packages = raw.packages.iter().map(|(name, raw)| match Entry::parse(name.get_ref()) {
+        Some(Entry::Module(module)) => Ok((module, shape_of(source, raw)?)),
+        _ => Err(source
+            .complain(name.span(), "this is no name of a package or module")
+            .help("accepted: package, or \"package.module\", as they are imported")),
+    });
+    Ok(Optimize {
+        shape: shape_of(source, &shape)?,
+        packages: packages.collect::<Result<_, _>>()?,
+        lazy_imports,
+        patterns: patterns.unwrap_or(true),
+    })
+}
+
+fn shape_of(source: &Source, raw: &raw::Shape) -> Result<Shape, Complaint> {
+    let kept = |value| word(source, value, [("keep", true), ("strip", false)]);
+    let docstrings =
+        [("auto", Docstrings::Auto), ("keep", Docstrings::Keep), ("strip", Docstrings::Strip)];
+    Ok(Shape {
+        docstrings: word(source, &raw.docstrings, docstrings)?,
+        assertions: kept(&raw.assertions)?,
+        lines: kept(&raw.lines)?,
+        columns: word(source, &raw.columns, [("strip", false), ("keep", true)])?,
+        file_names: kept(&raw.file_names)?,
+        names: kept(&raw.names)?,
+    })
+}
+
+/// What a value's word stands for; none where there is no value.
+fn word<T: Copy, const N: usize>(
+    source: &Source,
+    value: &Option<Spanned<Value>>,
+    words: [(&str, T); N],
+) -> Result<Option<T>, Complaint> {
+    let Some(value) = value else { return Ok(None) };
+    let known = words.iter().find(|(word, _)| value.get_ref().as_str() == Some(word));
+    let accepted = || words.map(|(word, _)| word).join(", ");
+    known.map(|(_, it)| Some(*it)).ok_or_else(|| no_way(source, value, &accepted()))
+}
+
+fn no_way(source: &Source, value: &Spanned<Value>, accepted: &str) -> Complaint {
+    source
+        .complain(value.span(), "this is no way to optimize")
+        .help(format!("accepted: {accepted}"))
 }
 
 pub(super) fn size(source: &Source, value: &Spanned<Value>) -> Result<u64, Complaint> {

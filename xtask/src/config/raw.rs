@@ -82,9 +82,27 @@ pub struct Prune {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Optimize {
     pub docstrings: Option<Spanned<Value>>,
+    pub assertions: Option<Spanned<Value>>,
+    pub lines: Option<Spanned<Value>>,
     pub columns: Option<Spanned<Value>>,
+    pub file_names: Option<Spanned<Value>>,
+    pub names: Option<Spanned<Value>>,
     pub patterns: Option<Spanned<Value>>,
     pub lazy_imports: Option<Spanned<Value>>,
+    #[serde(default)]
+    pub packages: BTreeMap<Text, Shape>,
+}
+
+/// `[tool.pyrmware.optimize.packages.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Shape {
+    pub docstrings: Option<Spanned<Value>>,
+    pub assertions: Option<Spanned<Value>>,
+    pub lines: Option<Spanned<Value>>,
+    pub columns: Option<Spanned<Value>>,
+    pub file_names: Option<Spanned<Value>>,
+    pub names: Option<Spanned<Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

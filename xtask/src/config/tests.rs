@@ -78,6 +78,11 @@ drop = ['tkinter']
 [tool.pyrmware.optimize]
 docstrings = 'keep'
 lazy-imports = 'off'
+[tool.pyrmware.optimize.packages.demo]
+lines = 'strip'
+names = 'strip'
+[tool.pyrmware.optimize.packages.'demo.core']
+lines = 'keep'
 [tool.pyrmware.protect]
 mode = 'bytecode'
 packages = ['x']
@@ -100,6 +105,11 @@ size = '12 MiB'
     assert_eq!(project.sdists, ["odd-one"]);
     assert_eq!(project.prune.keep, ["a.b", "c.*"]);
     assert_eq!(project.prune.drop, ["tkinter"]);
+    let own = |module: &str, of: fn(&Shape) -> Option<bool>| project.optimize.own(module, of);
+    assert_eq!(own("demo.core.x", |shape| shape.lines), Some(true));
+    assert_eq!(own("demo.core.x", |shape| shape.names), Some(false));
+    assert_eq!(own("demo.core2", |shape| shape.lines), Some(false));
+    assert_eq!(own("demos", |shape| shape.lines), None);
     assert_eq!(project.verify.as_deref(), Some(&["--selftest".to_owned()][..]));
     assert_eq!(project.budget.size, Some(12 * 1024 * 1024));
 }

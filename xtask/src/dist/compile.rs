@@ -29,9 +29,6 @@ use super::resolve::Plan;
 use super::transform::{Form, Transformed};
 use crate::python::Interpreter;
 
-/// `sys.flags.optimize` of the bytecode.
-pub const OPTIMIZE: u8 = 0;
-
 /// More workers than this do not help: starting one costs as much as compiling a few modules.
 const MOST_WORKERS: usize = 8;
 /// A further worker is started for each so many modules.
@@ -96,7 +93,10 @@ pub fn run(plan: &Plan, transformed: Transformed) -> Result<Compiled> {
                 }
                 pyc
             }
-            Kind::Bytecode => adopt(plan, name, module)?,
+            Kind::Bytecode => {
+                let form = compiled.forms.get(name).cloned().unwrap_or_else(Form::plain);
+                adopt(plan, name, module, &form)?
+            }
             Kind::Extension | Kind::Namespace | Kind::Interpreter => continue,
         };
         compiled.bytecode.insert(name.clone(), pyc);
@@ -117,23 +117,24 @@ fn prepare(plan: &Plan, name: &str, module: &Module, form: Form) -> Result<Job> 
     let source = std::fs::read(file)
         .with_context(|| format!("reading module {name} from {}", file.display()))?;
     let neutral = neutral::of(plan, name, module);
+    let filename = form.filename(name, &module.path);
     let key = [
         worker::SCRIPT.as_bytes(),
         &marshal::FORM.to_le_bytes(),
         &plan.interpreter.magic.to_le_bytes(),
         plan.interpreter.full_version.as_bytes(),
-        &[OPTIMIZE],
-        module.path.as_bytes(),
+        filename.as_bytes(),
         &serde_json::to_vec(&(&neutral, &form))?,
         &[form.columns.into()],
+        &serde_json::to_vec(&form.strip(&filename))?,
         &source,
     ];
     let pyc = cached(plan, &key);
-    Ok(Job { name: name.to_owned(), filename: module.path.clone(), source, neutral, form, pyc })
+    Ok(Job { name: name.to_owned(), filename, source, neutral, form, pyc })
 }
 
 /// Takes over bytecode that a dependency ships without source, as if it had been compiled here.
-fn adopt(plan: &Plan, name: &str, module: &Module) -> Result<PathBuf> {
+fn adopt(plan: &Plan, name: &str, module: &Module, form: &Form) -> Result<PathBuf> {
     let file = file_of(name, module)?;
     let bytes = std::fs::read(file)
         .with_context(|| format!("reading module {name} from {}", file.display()))?;
@@ -149,10 +150,13 @@ fn adopt(plan: &Plan, name: &str, module: &Module) -> Result<PathBuf> {
             owner(&module.origin),
         ),
     };
-    let key = [b"adopted", &marshal::FORM.to_le_bytes()[..], module.path.as_bytes(), &bytes];
+    let filename = form.filename(name, &module.path);
+    let strip = form.strip(&filename);
+    let told = serde_json::to_vec(&strip)?;
+    let key = [b"adopted", &marshal::FORM.to_le_bytes()[..], &told, &bytes];
     let path = cached(plan, &key);
     if !path.exists() {
-        let code = marshal::canonical(code, *version, Some(&module.path)).with_context(|| {
+        let code = marshal::canonical(code, *version, strip).with_context(|| {
             format!("reading the bytecode of module {name}, {}", file.display())
         })?;
         store(&path, &pyc(*wanted, &code))?;
@@ -247,8 +251,9 @@ fn compile_one(
         neutral: job.neutral.as_ref(),
         form: &job.form,
     };
+    let strip = job.form.strip(&job.filename);
     let canonical = |marshalled: &[u8]| {
-        marshal::canonical(marshalled, interpreter.version, None)
+        marshal::canonical(marshalled, interpreter.version, strip)
             .with_context(|| format!("reading the bytecode of module {}", job.name))
     };
     match workers.compile(&request)? {

@@ -22,7 +22,7 @@ use pyrmware_payload::{Manifest, ModuleRecord, PATTERNS, SIDECAR_DIR, Writer, ke
 use self::libraries::Libraries;
 use self::record::Shipped;
 use super::collect::{Content, Kind, Module, Origin, Resource};
-use super::compile::{Compiled, OPTIMIZE};
+use super::compile::Compiled;
 use super::link::machine;
 use super::link::scrub::{self, Forbidden};
 use super::protect::Sealed;
@@ -118,7 +118,7 @@ impl Parts {
         Parts {
             folders: machine::interpreter(plan),
             beside: plan.config.device.extensions == Extensions::Sidecar,
-            documents: plan.config.project.optimize.docstrings == Docstrings::Keep,
+            documents: plan.config.project.optimize.shape.docstrings == Some(Docstrings::Keep),
             writer: Writer::new(),
             manifest: Manifest::default(),
             known: Libraries::default(),
@@ -289,7 +289,8 @@ fn settings(plan: &Plan, compiled: &Compiled) -> Result<BTreeMap<String, String>
         (keys::PYTHON, format!("{major}.{minor}")),
         (keys::MAGIC, plan.interpreter.magic.to_string()),
         (keys::TARGET, plan.target.clone()),
-        (keys::OPTIMIZE, OPTIMIZE.to_string()),
+        // As for `python3 -O`, which code that is compiled on the device goes by, too.
+        (keys::OPTIMIZE, u8::from(project.optimize.shape.assertions == Some(false)).to_string()),
         (keys::LAZY, compiled.lazy().to_string()),
         (keys::LOCKED_DOWN, device.locked_down.to_string()),
         (keys::DONE_WITHOUT, done_without),

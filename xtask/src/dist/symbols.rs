@@ -3,7 +3,7 @@
 //! The folder holds each module's source at its path inside the launcher, where the launcher itself finds
 //! it, too, and an index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +36,9 @@ pub struct Index {
     pub entry: String,
     /// Path inside the launcher -> the source's file on the machine that built.
     pub sources: BTreeMap<String, PathBuf>,
+    /// Of these, by path inside the launcher, tracebacks tell the lines in which functions begin.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub first_lines: BTreeSet<String>,
 }
 
 /// An index in its file.
@@ -58,6 +61,10 @@ pub fn write(plan: &Plan, packed: &Packed, folder: &Path) -> Result<()> {
             .and_then(|()| fs::copy(source, &to).map(drop))
             .with_context(|| format!("cannot copy {} to {}", source.display(), to.display()))?;
     }
+    let compiled = &packed.sealed.compiled;
+    let stripped = compiled.forms.iter().filter(|(_, form)| !form.lines);
+    let path = |name: &String| Some(compiled.kept.graph.tree.modules.get(name)?.path.clone());
+    let first_lines = stripped.filter_map(|(name, _)| path(name)).collect();
     let index = Index {
         build: packed.build.clone(),
         app: plan.config.project.name.clone(),
@@ -65,6 +72,7 @@ pub fn write(plan: &Plan, packed: &Packed, folder: &Path) -> Result<()> {
         python: plan.interpreter.full_version.clone(),
         entry: plan.config.project.entry.to_string(),
         sources: packed.symbols.clone(),
+        first_lines,
     };
     index.write(folder)
 }

@@ -8,6 +8,7 @@ mod classes;
 mod defer;
 mod effects;
 mod hooks;
+mod locals;
 mod makers;
 mod names;
 mod patterns;
@@ -23,15 +24,17 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use self::classes::Classes;
+use self::locals::Asks;
 pub use self::patterns::Pattern;
 use self::unit::Unit;
 use super::collect::names::is_within;
 use super::collect::{Kind, Origin};
+use super::compile::marshal::{Lines, Strip};
 use super::parallel;
 use super::prune::Kept;
 use super::resolve::{LinkPlan, Plan};
-use super::scan::{Dialect, EdgeKind, Graph, Rules, Source};
-use crate::config::{Docstrings, LazyImports, Mode};
+use super::scan::{Dialect, Edge, EdgeKind, Graph, Rules, Source};
+use crate::config::{Docstrings, LazyImports, Mode, Optimize, Shape};
 
 /// Kept, with the form in which each module is compiled.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +54,17 @@ pub struct Transformed {
 pub struct Form {
     /// Whether docstrings stay.
     pub docstrings: bool,
+    /// Whether `assert` statements run, and `__debug__` is true.
+    pub assertions: bool,
+    /// Whether lines stay, rather than the first one of each function alone.
+    #[serde(skip)]
+    pub lines: bool,
+    /// Whether the module's file is told, rather than its name alone.
+    #[serde(skip)]
+    pub file_names: bool,
+    /// Whether names of local variables stay.
+    #[serde(skip)]
+    pub names: bool,
     /// Whether the positions of code within its lines stay.
     #[serde(skip)]
     pub columns: bool,
@@ -100,6 +114,10 @@ impl Form {
     pub fn plain() -> Form {
         Form {
             docstrings: true,
+            assertions: true,
+            lines: true,
+            file_names: true,
+            names: true,
             columns: true,
             folds: Vec::new(),
             stars: BTreeMap::new(),
@@ -107,6 +125,23 @@ impl Form {
             defer: Vec::new(),
             marker: None,
         }
+    }
+
+    /// The `co_filename` of a module. The one that tells no file is none that Python itself gives
+    /// (`<string>`), and the launcher leaves it as it is.
+    pub fn filename(&self, module: &str, path: &str) -> String {
+        if self.file_names { path.to_owned() } else { pyrmware_payload::nameless(module) }
+    }
+
+    /// What goes from the module's bytecode, which says that it is of this file.
+    pub fn strip<'a>(&self, filename: &'a str) -> Strip<'a> {
+        let lines = match (self.lines, self.defer.is_empty()) {
+            (true, _) => Lines::Keep,
+            (false, true) => Lines::First,
+            // By its line the launcher knows which of the names that wait are not yet there.
+            (false, false) => Lines::FirstOfFunctions,
+        };
+        Strip { filename: Some(filename), lines, names: !self.names }
     }
 }
 
@@ -123,14 +158,31 @@ fn protection(plan: &Plan, kept: &Kept, name: &str) -> Mode {
 /// A source file cannot be read.
 pub fn run(plan: &Plan, mut kept: Kept) -> Result<Transformed> {
     let optimize = &plan.config.project.optimize;
+    let Shape { lines, columns, file_names, .. } = optimize.shape;
     let sources = sources(&mut kept.graph, plan.interpreter.version)?;
     let rules = Rules::read(plan.interpreter.version, plan.config.project.prune.level)?;
-    let keeps = keep_docstrings(optimize.docstrings, &kept.graph, &sources, &rules);
+    let docstrings = keep_docstrings(optimize, &kept.graph, &sources, &rules);
+    let assertions = keep_assertions(optimize, &kept.graph, &rules);
+    let nameless = without_names(optimize, &kept.graph, &sources, &mut kept.notes)?;
+    let modules = &kept.graph.tree.modules;
+    let coded = |name: &&String| matches!(modules[*name].kind, Kind::Source | Kind::Bytecode);
     let form = |name: &String| {
-        let docstrings = keeps.contains(name.as_str());
-        (name.clone(), Form { docstrings, columns: optimize.columns, ..Form::plain() })
+        let said =
+            |all: Option<bool>, of: fn(&Shape) -> Option<bool>| optimize.own(name, of).or(all);
+        // Those of a module without source are what they are.
+        let has_source = sources.contains_key(name);
+        let form = Form {
+            docstrings: !has_source || docstrings.contains(name.as_str()),
+            assertions: !has_source || assertions.contains(name.as_str()),
+            lines: said(lines, |shape| shape.lines).unwrap_or(true),
+            file_names: said(file_names, |shape| shape.file_names).unwrap_or(true),
+            names: !nameless.contains(name.as_str()),
+            columns: said(columns, |shape| shape.columns).unwrap_or(false),
+            ..Form::plain()
+        };
+        (name.clone(), form)
     };
-    let mut forms: BTreeMap<String, Form> = sources.keys().map(form).collect();
+    let mut forms: BTreeMap<String, Form> = modules.keys().filter(coded).map(form).collect();
     let eager = imported_at_once(&kept.graph);
     let mut patterns = BTreeMap::new();
     let lazy = can_defer(plan);
@@ -233,15 +285,22 @@ fn sources(graph: &mut Graph, version: (u8, u8)) -> Result<BTreeMap<String, Arc<
 /// which the application's are); a module of the standard library means its own. Of some it is known
 /// that they read none of their own.
 fn keep_docstrings<'f>(
-    docstrings: Docstrings,
+    optimize: &Optimize,
     graph: &Graph,
     sources: &'f BTreeMap<String, Arc<Source>>,
     rules: &Rules,
 ) -> BTreeSet<&'f str> {
+    let all = optimize.shape.docstrings.unwrap_or_default();
+    let own = |name: &str| optimize.own(name, |shape| shape.docstrings);
+    let needs = |name: &str| {
+        own(name).is_none_or(|own| own == Docstrings::Auto)
+            && rules.needs_docstrings(name, imports(graph, name))
+    };
     let origin = |name: &str| &graph.tree.modules[name].origin;
     let readers = naming("__doc__", graph, sources);
     let reads = |name: &str| memchr::memmem::find(&sources[name].bytes, b"__doc__").is_some();
-    let keeps = |name: &&str| match (docstrings, origin(name)) {
+    let keeps = |name: &&str| match (own(name).unwrap_or(all), origin(name)) {
+        _ if needs(name) => true,
         (Docstrings::Keep, _) | (Docstrings::Auto, Origin::Application) => true,
         (Docstrings::Strip, _) => false,
         (Docstrings::Auto, origin) if rules.is_silent(name, origin) => false,
@@ -249,6 +308,65 @@ fn keep_docstrings<'f>(
         (Docstrings::Auto, origin) => readers.contains(origin),
     };
     sources.keys().map(String::as_str).filter(keeps).collect()
+}
+
+/// The modules whose assertions run: who needs them keeps them, unless something is said of him in
+/// particular.
+fn keep_assertions<'f>(optimize: &Optimize, graph: &'f Graph, rules: &Rules) -> BTreeSet<&'f str> {
+    let all = optimize.shape.assertions.unwrap_or(true);
+    let keeps = |name: &&str| {
+        let needs = || rules.needs_assertions(name, imports(graph, name));
+        optimize.own(name, |shape| shape.assertions).unwrap_or_else(|| all || needs())
+    };
+    graph.tree.modules.keys().map(String::as_str).filter(keeps).collect()
+}
+
+/// The modules whose local variables lose their names: nobody asks for them. A module of the standard
+/// library asks for those of others where somebody wants to see them (`pdb`, `inspect`, `traceback`);
+/// because of any other, what is not named itself in [`Optimize::packages`] keeps them.
+fn without_names<'f>(
+    optimize: &Optimize,
+    graph: &Graph,
+    sources: &'f BTreeMap<String, Arc<Source>>,
+    notes: &mut Vec<String>,
+) -> Result<BTreeSet<&'f str>> {
+    let own = |name: &str| optimize.own(name, |shape| shape.names);
+    let all = optimize.shape.names.unwrap_or(true);
+    let wanted = |name: &str| !own(name).unwrap_or(all);
+    let mut nameless = BTreeSet::new();
+    if !sources.keys().any(|name| wanted(name)) {
+        return Ok(nameless);
+    }
+    let read: Vec<(&String, &Arc<Source>)> = sources.iter().collect();
+    let read = parallel::each(&read, |(name, source)| (name.as_str(), locals::asked(source)))?;
+    let foreign =
+        |name: &str| !matches!(graph.tree.modules[name].origin, Origin::Stdlib | Origin::Runtime);
+    let curious: Vec<&str> = read
+        .iter()
+        .filter(|(name, asks)| *asks == Asks::Others && foreign(name))
+        .map(|(name, _)| *name)
+        .collect();
+    if let Some(first) = curious.first().filter(|_| !all) {
+        let more = match curious.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more modules"),
+        };
+        notes.push(format!(
+            "local variables keep their names: {first}{more} can ask for those of others; name what may \
+             lose them in [tool.pyrmware.optimize.packages]"
+        ));
+    }
+    for (name, asks) in read {
+        let alone = curious.is_empty() || own(name).is_some();
+        if wanted(name) && alone && asks == Asks::No {
+            nameless.insert(name);
+        }
+    }
+    Ok(nameless)
+}
+
+fn imports<'g>(graph: &'g Graph, name: &str) -> &'g [Edge] {
+    graph.edges.get(name).map_or(&[], Vec::as_slice)
 }
 
 /// The origins in whose sources a word is.

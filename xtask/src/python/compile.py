@@ -84,9 +84,20 @@ class Mismatch(Exception):
     """The form was made for another source, or by another parser's understanding of it."""
 
 
-def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defer=(), marker=None):
+def shaped(
+    source,
+    filename,
+    docstrings=True,
+    assertions=True,
+    folds=(),
+    stars=(),
+    all=None,
+    defer=(),
+    marker=None,
+):
     """The module's code, and the code of each deferred statement with its names and line.
 
+    assertions: whether `assert` statements run; if not, it is compiled as `python3 -O` does.
     folds: [line, column, branch]: an `if` or `elif` at module level whose test is known: branch 0
     is its body, 1 is what else there is.
     stars: position after folding: names: what of a star import is imported at once.
@@ -96,8 +107,9 @@ def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defe
     that a star import brings, or null for all of the statement.
     marker: what the global of that name is bound to when something is deferred.
     """
+    optimize = 0 if assertions else 1
     if docstrings and not folds and not defer:
-        return [compile(source, filename, "exec", dont_inherit=True, optimize=0)], []
+        return [compile(source, filename, "exec", dont_inherit=True, optimize=optimize)], []
     tree = ast.parse(source, filename)
     if not docstrings:
         without_docstrings(tree)
@@ -146,7 +158,7 @@ def shaped(source, filename, docstrings=True, folds=(), stars=(), all=None, defe
         rest.insert(prologue(rest), marking(marker))
     modules.insert(0, ast.Module(rest, tree.type_ignores))
     codes = [
-        compile(module, filename, "exec", flags, dont_inherit=True, optimize=0)
+        compile(module, filename, "exec", flags, dont_inherit=True, optimize=optimize)
         for module in modules
     ]
     lines = [module.body[0].lineno for module in modules[1:]]

@@ -1,18 +1,23 @@
 //! A log, line by line: frames get their real path and their source line, as stock Python shows them.
 
+use pyrmware_payload::{NAMELESS, nameless_module};
+
 use super::report;
 use super::symbols::Symbols;
 
 /// A log that was read.
+#[derive(Default)]
 pub struct Read {
     /// The log again, with what is known.
     pub text: Vec<u8>,
     /// Frames and names that the symbols know.
     pub places: usize,
+    /// Frames of which the log tells no more than where their function begins.
+    pub first_lines: usize,
 }
 
 /// A frame of a traceback or a dump, `  File "…", line 3, in main`, `  File "…", line 3 in main`, or a
-/// warning, `…:3: UserWarning: text`.
+/// warning, `…:3: UserWarning: text`. For a file, code may have told its module.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// What is left of it: indentation, the bars of an exception group, what a journal puts there.
@@ -56,8 +61,15 @@ impl<'a> Frame<'a> {
     }
 
     fn of_warning(line: &'a str) -> Option<Frame<'a>> {
-        let end = line.find(".py:")? + ".py".len();
-        let start = line[..end].rfind(' ').map_or(0, |space| space + 1);
+        let module = || {
+            let start = line.find(NAMELESS)?;
+            Some((start, start + line[start..].find(">:")? + 1))
+        };
+        let file = || {
+            let end = line.find(".py:")? + ".py".len();
+            Some((line[..end].rfind(' ').map_or(0, |space| space + 1), end))
+        };
+        let (start, end) = module().into_iter().chain(file()).min()?;
         let (before, path, after) = (&line[..start], &line[start..end], &line[end..]);
         let (number, text) = after[1..].split_once(": ")?;
         let is_warning = text.split(':').next().is_some_and(|kind| kind.ends_with("Warning"));
@@ -78,12 +90,13 @@ impl<'a> Frame<'a> {
 pub fn read(log: &[u8], symbols: &Symbols) -> Read {
     if let Some(mut report) = report::parse(log) {
         let places = report::annotate(&mut report, symbols);
-        return Read { text: format!("{report:#}\n").into_bytes(), places };
+        return Read { text: format!("{report:#}\n").into_bytes(), places, ..Read::default() };
     }
     let lines: Vec<&[u8]> = log.split_inclusive(|byte| *byte == b'\n').collect();
     let frames = lines.iter().filter_map(|line| Frame::parse(std::str::from_utf8(line).ok()?));
-    let named = frames.map(|frame| frame.path).any(|path| symbols.inside(path, false).is_some());
-    let mut writer = Writer { symbols, renamed: !named, out: Read { text: Vec::new(), places: 0 } };
+    let mut paths = frames.map(|frame| frame.path).filter(|path| nameless_module(path).is_none());
+    let named = paths.any(|path| symbols.inside(path, false).is_some());
+    let mut writer = Writer { symbols, renamed: !named, out: Read::default() };
     for (at, line) in lines.iter().enumerate() {
         let next = lines.get(at + 1).copied().unwrap_or_default();
         let known = std::str::from_utf8(line).ok().and_then(|line| writer.line(line, next));
@@ -120,6 +133,7 @@ impl Writer<'_> {
         let file = self.symbols.file(inside)?.display();
         let after = frame.after.trim_end_matches(['\r', '\n']);
         self.out.places += 1;
+        self.out.first_lines += usize::from(self.symbols.index.first_lines.contains(inside));
         self.write(&format!("{}{}{file}{after}", frame.before, frame.opening), line);
         let known = frame.line.filter(|_| !frame.is_above(next));
         if let Some(text) = known.and_then(|number| self.symbols.line(inside, number)) {

@@ -8,6 +8,8 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
+use pyrmware_payload::nameless_module;
+
 use super::definitions;
 use crate::dist::scan::Source;
 use crate::dist::symbols::Index;
@@ -124,8 +126,12 @@ impl Symbols {
     }
 
     /// The path inside the launcher of a file that a traceback names: what follows the launcher's own
-    /// path, which ends in the application's name unless it was `renamed`.
-    pub fn inside<'a>(&self, path: &'a str, renamed: bool) -> Option<&'a str> {
+    /// path, which ends in the application's name unless it was `renamed`, or that of a module that is
+    /// named instead.
+    pub fn inside<'a>(&'a self, path: &'a str, renamed: bool) -> Option<&'a str> {
+        if let Some(module) = nameless_module(path) {
+            return self.modules.get(module).map(String::as_str);
+        }
         let parts = path.match_indices('/').map(|(at, _)| (&path[..at], &path[at + 1..]));
         let is_launcher =
             |before: &str| renamed || before.rsplit('/').next() == Some(&self.index.app);

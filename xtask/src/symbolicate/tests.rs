@@ -1,6 +1,6 @@
 //! What becomes of lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -29,6 +29,7 @@ fn symbols() -> (tempfile::TempDir, Symbols) {
         python: "3.11.7".to_owned(),
         entry: "app.rooms".to_owned(),
         sources: BTreeMap::from([("app/rooms.py".to_owned(), "/src/app/rooms.py".into())]),
+        first_lines: BTreeSet::from(["app/rooms.py".to_owned()]),
     };
     let symbols = Symbols::new(folder.path().to_owned(), index);
     (folder, symbols)
@@ -72,6 +73,16 @@ fn frames_get_their_path_and_their_source() {
         (
             "/usr/bin/app/app/rooms.py:3: UserWarning: take care\n",
             &format!("/src/app/rooms.py:3: UserWarning: take care\n  {RAISE}\n"),
+        ),
+        // Code that tells its module; such a warning; no such module.
+        (
+            "  File \"<module app.rooms>\", line 2, in enter\n  File \"<module app.halls>\", line 2, in enter\n",
+            "  File \"/src/app/rooms.py\", line 2, in enter\n    def enter(self):\n  \
+             File \"<module app.halls>\", line 2, in enter\n",
+        ),
+        (
+            "<module app.rooms>:3: UserWarning: take care of x.py:3: it\n",
+            &format!("/src/app/rooms.py:3: UserWarning: take care of x.py:3: it\n  {RAISE}\n"),
         ),
         // In an exception group, in a journal.
         (
@@ -194,4 +205,11 @@ proptest! {
         let again = log::read(&read.text, &symbols);
         prop_assert_eq!(String::from_utf8_lossy(&again.text), String::from_utf8_lossy(&read.text));
     }
+}
+
+#[test]
+fn lines_in_which_functions_begin_are_counted() {
+    let (_folder, symbols) = symbols();
+    let log = "  File \"<module app.rooms>\", line 2, in enter\nValueError\n";
+    assert_eq!(log::read(log.as_bytes(), &symbols).first_lines, 1);
 }

@@ -7,8 +7,12 @@
 //! where a later reference needs it, references numbered in order, a string interned if it is so
 //! anywhere in the module, elements of sets sorted. What is loaded from it is equal to the original.
 
+mod strip;
+
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use self::strip::{Lines, Strip};
 
 /// Changes whenever the same input would give other bytes.
 pub const FORM: u32 = 2;
@@ -35,24 +39,22 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Writes marshalled `bytes` of Python `version` (3.10 or newer) in canonical form. With a
-/// `filename`, every code object gets it as its `co_filename`.
+/// Writes marshalled `bytes` of Python `version` (3.10 or newer) in canonical form, without what is to
+/// be stripped.
 ///
 /// # Errors
 /// [`Malformed`]: cut off, too deep, an unknown type, a reference to nothing, bytes left over.
-pub fn canonical(
-    bytes: &[u8],
-    version: (u8, u8),
-    filename: Option<&str>,
-) -> Result<Vec<u8>, Malformed> {
+pub fn canonical(bytes: &[u8], version: (u8, u8), strip: Strip<'_>) -> Result<Vec<u8>, Malformed> {
     let mut reader = Reader { bytes, at: 0, layout: Layout::of(version), ..Reader::default() };
-    if let Some(filename) = filename {
+    if let Some(filename) = strip.filename {
         reader.filename = Some(reader.add(STRING, vec![Part::Raw(filename.as_bytes())])?);
     }
     let root = reader.object(0)?;
     if reader.at != bytes.len() {
         return Err(reader.malformed("bytes are left over"));
     }
+    let made = strip::Made::new(&reader, strip);
+    strip::run(&mut reader, root, strip, &made)?;
     let mut writer = Writer::new(&reader.graph, root);
     writer.out.reserve(bytes.len());
     writer.object(root).map_err(|what| Malformed { at: bytes.len(), what })?;
@@ -504,11 +506,11 @@ mod tests {
     const V: (u8, u8) = (3, 11);
 
     fn form(bytes: &[u8]) -> Vec<u8> {
-        canonical(bytes, V, None).unwrap()
+        canonical(bytes, V, Strip::default()).unwrap()
     }
 
     fn complaint(bytes: &[u8]) -> String {
-        canonical(bytes, V, None).unwrap_err().to_string()
+        canonical(bytes, V, Strip::default()).unwrap_err().to_string()
     }
 
     /// A code object with these constants; `name` stands wherever a name or a path belongs.
@@ -577,11 +579,12 @@ mod tests {
         let inner = code(b")\0", b"z\x04x.py");
         let both = [b")\x02".as_slice(), &inner, &inner].concat();
         let outer = code(&both, b"z\x04x.py");
-        let renamed = canonical(&outer, V, Some("a/b.py")).unwrap();
+        let moved = Strip { filename: Some("a/b.py"), ..Strip::default() };
+        let renamed = canonical(&outer, V, moved).unwrap();
         let count = |what: &[u8]| renamed.windows(what.len()).filter(|w| *w == what).count();
         assert_eq!((count(b"a/b.py"), count(b"x.py")), (1, 1), "each string once");
         assert_eq!(count(b"c\0\0\0\0"), 3);
-        assert_eq!(canonical(&renamed, V, Some("a/b.py")).unwrap(), renamed);
+        assert_eq!(canonical(&renamed, V, moved).unwrap(), renamed);
     }
 
     #[test]
@@ -639,8 +642,8 @@ mod tests {
             old in any::<bool>(),
         ) {
             let version = if old { (3, 10) } else { V };
-            if let Ok(form) = canonical(&bytes, version, None) {
-                prop_assert_eq!(canonical(&form, version, None), Ok(form));
+            if let Ok(form) = canonical(&bytes, version, Strip::default()) {
+                prop_assert_eq!(canonical(&form, version, Strip::default()), Ok(form));
             }
         }
 
@@ -656,8 +659,8 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] = byte;
             for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
-                if let Ok(form) = canonical(bytes, V, None) {
-                    prop_assert_eq!(canonical(&form, V, None), Ok(form));
+                if let Ok(form) = canonical(bytes, V, Strip::default()) {
+                    prop_assert_eq!(canonical(&form, V, Strip::default()), Ok(form));
                 }
             }
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::worker::{SCRIPT, Worker};
 use super::*;
 use crate::config::{Config, Flags};
+use crate::dist::compile::marshal::{Lines, Strip};
 use crate::dist::transform::{Deferral, Part};
 use crate::paths::Paths;
 use crate::python::{Interpreter, candidates};
@@ -69,8 +70,12 @@ fn check(interpreter: &Interpreter, files: &[PathBuf]) {
     let mut canonical = BTreeMap::new();
     for (i, file) in files.iter().enumerate() {
         let Some(plain) = code(&mut fresh, "x.py", &std::fs::read(file).unwrap()) else { continue };
-        let form = marshal::canonical(&plain, interpreter.version, None).unwrap();
-        assert_eq!(marshal::canonical(&form, interpreter.version, None).unwrap(), form, "{file:?}");
+        let form = marshal::canonical(&plain, interpreter.version, Strip::default()).unwrap();
+        assert_eq!(
+            marshal::canonical(&form, interpreter.version, Strip::default()).unwrap(),
+            form,
+            "{file:?}"
+        );
         std::fs::write(temporary.path().join(format!("{i}.plain")), &plain).unwrap();
         std::fs::write(temporary.path().join(format!("{i}.canonical")), &form).unwrap();
         canonical.insert(file, (plain, form));
@@ -80,7 +85,7 @@ fn check(interpreter: &Interpreter, files: &[PathBuf]) {
         let Some((plain, form)) = canonical.get(file) else { continue };
         let other = code(&mut busy, "x.py", &std::fs::read(file).unwrap()).unwrap();
         differ += usize::from(*plain != other);
-        if marshal::canonical(&other, interpreter.version, None).unwrap() != *form {
+        if marshal::canonical(&other, interpreter.version, Strip::default()).unwrap() != *form {
             wrong.push(file);
         }
     }
@@ -304,5 +309,62 @@ fn docstrings_go_and_no_dataclass_makes_one_of_its_signature() {
         };
         let has = |text: &str| memchr::memmem::find(&marshalled, text.as_bytes()).is_some();
         assert!(has("Bolt(...)") && !has("Nut(...)") && !has("of "));
+    }
+}
+
+/// Loads stripped code, looks at every code object, and runs it.
+const STRIPPED: &str = r#"
+import marshal, sys, types
+code = marshal.load(sys.stdin.buffer)
+left, variables = [code], {}
+while left:
+    inner = left.pop()
+    left += [constant for constant in inner.co_consts if isinstance(constant, types.CodeType)]
+    lines = {line for *_, line in inner.co_lines()}
+    assert lines == {inner.co_firstlineno}, (inner, lines)
+    assert inner.co_filename == "<module m>", inner
+    # The module's own comprehension has a variable that is hidden from it (3.12).
+    variables[inner.co_name] = inner is not code and inner.co_varnames + inner.co_cellvars + inner.co_freevars
+assert variables["f"][:6] == ("a", "b", "c", "d", "args", "options"), variables
+assert "shared" in variables["f"] and "shared" in variables["g"], variables
+assert not [name for names in variables.values() for name in names or () if "hidden" in name], variables
+scope = {}
+exec(code, scope)
+assert scope["f"](1, 2, 3, d=4, e=5) == [1, 2, 4, (3,), {"e": 5}, 10, 3], scope
+assert scope["module"] == [0, 1], scope
+try:
+    scope["f"](1, 2, 0, d=4)
+except ZeroDivisionError as error:
+    frames = []
+    traceback = error.__traceback__
+    while traceback := traceback.tb_next:
+        frames.append((traceback.tb_lineno, traceback.tb_frame.f_lineno))
+    assert frames == [(4, 4)], frames
+"#;
+
+#[test]
+fn what_is_stripped_is_gone_under_every_python() {
+    let long = "    hidden = [b / args[0] if args[0] else 1 / args[0], hidden]\n".repeat(40);
+    let source = format!(
+        "module = [hidden for hidden in range(2)]\n\n\ndef f(a, b, *args, c=None, d=None, **options):\n    \
+         hidden = None\n{long}    shared = a + b + d\n    def g(c):\n        hidden = [hidden + c for hidden \
+         in (shared,)]\n        return hidden[0]\n    hidden_sum = sum(hidden for hidden in args)\n    \
+         return [a, b, d, args, options, g(3), hidden_sum]\n"
+    );
+    let strip = Strip { filename: Some("<module m>"), lines: Lines::First, names: true };
+    for interpreter in interpreters() {
+        let mut worker = Worker::start(&interpreter, true).unwrap();
+        let plain = code(&mut worker, "m.py", source.as_bytes()).unwrap();
+        let version = interpreter.version;
+        let stripped = marshal::canonical(&plain, version, strip).unwrap();
+        assert_eq!(marshal::canonical(&stripped, version, strip).unwrap(), stripped);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("code");
+        std::fs::write(&file, &stripped).unwrap();
+        let mut command = interpreter.command();
+        command.args(["-c", STRIPPED]).stdin(std::fs::File::open(&file).unwrap());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}", interpreter.full_version);
     }
 }

@@ -49,8 +49,8 @@ pub struct Report<'a> {
     distributions: Vec<Shipped<'a>>,
     /// Imports by a computed name: module -> places, and whether it is known what they ask for.
     dynamic_imports: &'a BTreeMap<String, Vec<Site>>,
-    /// What was done to modules: module -> docstrings out, names that wait until they are asked for, regular
-    /// expressions that are compiled.
+    /// What was done to modules: module -> what is out (docstrings and the like), names that wait until they
+    /// are asked for, regular expressions that are compiled.
     transforms: BTreeMap<&'a str, Transforms<'a>>,
     /// What may not work, or not be the same, without sources, documentation or the rest of a package:
     /// module of application or dependencies -> places.
@@ -96,6 +96,13 @@ struct Shipped<'a> {
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Transforms<'a> {
     without_docstrings: bool,
+    without_assertions: bool,
+    /// Tracebacks tell the line in which a function begins.
+    without_lines: bool,
+    /// Code knows its module, and no file.
+    without_file_names: bool,
+    /// Local variables have no names.
+    without_names: bool,
     lazy: Vec<&'a str>,
     /// Regular expressions that the builder compiled.
     patterns: usize,
@@ -171,6 +178,10 @@ fn transforms(compiled: &Compiled) -> BTreeMap<&str, Transforms<'_>> {
         let lazy = form.defer.iter().flat_map(|deferral| &deferral.names);
         let done = Transforms {
             without_docstrings: !form.docstrings,
+            without_assertions: !form.assertions,
+            without_lines: !form.lines,
+            without_file_names: !form.file_names,
+            without_names: !form.names,
             lazy: lazy.map(String::as_str).collect(),
             patterns: counts.and_then(|counts| counts.get(name)).copied().unwrap_or(0),
         };

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::config::Level;
 use crate::dist::collect::names::{is_within, wildcard};
 use crate::dist::collect::{Origin, Tree};
+use crate::dist::scan::Edge;
 
 /// The rules that hold for one Python version.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Rules {
     given: Vec<Rule>,
     cuts: Vec<Rule>,
     silent: Vec<Rule>,
+    docstrings: Vec<Rule>,
+    assertions: Vec<Rule>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +32,8 @@ struct Table {
     given: Vec<Rule>,
     cut: Vec<Rule>,
     silent: Vec<Rule>,
+    docstrings: Vec<Rule>,
+    assertions: Vec<Rule>,
 }
 
 /// One entry of the table. Names may hold `*`, which also stands for dots.
@@ -41,11 +46,15 @@ pub struct Rule {
     /// Identifiers that stand for an import.
     #[serde(default)]
     names: BTreeSet<String>,
+    #[serde(default)]
     to: Vec<String>,
+    /// Whoever imports one of these is meant by a need, too.
+    #[serde(default)]
+    of: Vec<String>,
     /// Targets that `to` would take in.
     #[serde(default)]
     except: Vec<String>,
-    /// Modules that a mention or a cut is not about.
+    /// Modules that a mention, a cut or a need is not about.
     #[serde(default)]
     besides: Vec<String>,
     /// The first level at which a cut holds, `safe` or `balanced`; the last one at which a root does.
@@ -98,6 +107,14 @@ impl Rule {
         }
     }
 
+    /// Whether a need is one of a module that has these imports.
+    fn is_need_of(&self, name: &str, imports: &[Edge]) -> bool {
+        let asks = |pattern: &String| {
+            imports.iter().any(|edge| wildcard(pattern.as_bytes(), edge.to.as_bytes()))
+        };
+        self.reaches(name) || self.of.iter().any(asks) && !self.passes_over(name)
+    }
+
     fn targets<'t>(&'t self, tree: &'t Tree) -> impl Iterator<Item = &'t String> {
         tree.modules.keys().filter(|name| self.reaches(name))
     }
@@ -135,6 +152,8 @@ impl Rules {
                 .filter(|rule| rule.level.is_some_and(|first| first <= level))
                 .collect(),
             silent: select(table.silent)?,
+            docstrings: select(table.docstrings)?,
+            assertions: select(table.assertions)?,
         })
     }
 
@@ -178,6 +197,16 @@ impl Rules {
         self.silent.iter().any(|rule| rule.is_about(origin) && rule.reaches(name))
     }
 
+    /// Whether a module does not do its work without its docstrings.
+    pub fn needs_docstrings(&self, name: &str, imports: &[Edge]) -> bool {
+        self.docstrings.iter().any(|rule| rule.is_need_of(name, imports))
+    }
+
+    /// Whether a module does not do its work without its assertions.
+    pub fn needs_assertions(&self, name: &str, imports: &[Edge]) -> bool {
+        self.assertions.iter().any(|rule| rule.is_need_of(name, imports))
+    }
+
     /// The rule by which an import is not to be followed.
     pub fn cut(&self, from: &str, to: &str, tree: &Tree) -> Option<&Rule> {
         let origin = &tree.modules.get(from)?.origin;
@@ -218,6 +247,10 @@ mod tests {
             let rules = Rules::read((3, minor), Level::Balanced).unwrap();
             let named = rules.roots.iter().chain(&rules.mentions).chain(&rules.given);
             let named = named.chain(&rules.silent);
+            for rule in rules.docstrings.iter().chain(&rules.assertions) {
+                assert!(!rule.reason.is_empty(), "{rule:?}");
+                assert!(!rule.to.is_empty() || !rule.of.is_empty(), "{rule:?}");
+            }
             for rule in named.clone().chain(&rules.edges).chain(&rules.cuts) {
                 assert!(!rule.reason.is_empty() && !rule.to.is_empty(), "{rule:?}");
             }
