@@ -1,12 +1,16 @@
 //! [`Compiled`] -> [`Sealed`]: per package, the form in which its code ships.
 
+mod cython;
 mod keys;
+mod native;
+mod nuitka;
+mod pyarmor;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::collect::{Kind, Origin};
 use super::compile::Compiled;
@@ -32,6 +36,8 @@ pub struct Sealed {
     pub secret: Option<Secret>,
     /// Who signs the payload.
     pub signer: Option<Arc<Signer>>,
+    /// What could not be protected as it was to be, and why.
+    pub notes: Vec<String>,
 }
 
 impl Sealed {
@@ -44,7 +50,7 @@ impl Sealed {
 
     /// What the user should know of the protection that was asked for.
     pub fn warnings(&self, plan: &Plan) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.notes.clone();
         if matches!(self.secret, Some(Secret::Embedded)) {
             warnings.push(
                 "the key of the encrypted modules is in the launcher itself: whoever has it can \
@@ -86,17 +92,20 @@ pub enum Secret {
 /// A tool fails or cannot compile a module.
 pub fn run(plan: &Plan, compiled: Compiled) -> Result<Sealed> {
     let modes = modes(plan, &compiled);
-    let later = |mode: &Mode| !matches!(mode, Mode::Bytecode | Mode::Encrypted);
-    if let Some((module, mode)) = modes.iter().find(|(_, mode)| later(mode)) {
-        bail!("module {module} is to be protected by {mode}, which this version cannot do");
-    }
     let protect = &plan.config.project.protect;
     let secret = match modes.values().any(|mode| *mode == Mode::Encrypted) {
         true => Some(keys::secret(protect)?),
         false => None,
     };
     let signer = protect.sign.as_deref().map(Signer::load).transpose()?.map(Arc::new);
-    Ok(Sealed { compiled, modes, sources: BTreeMap::new(), secret, signer })
+    let mut sealed = Sealed { compiled, modes, secret, signer, ..Sealed::default() };
+    native::run(plan, &mut sealed)?;
+    Ok(sealed)
+}
+
+/// What tools will do, for the progress line: "8 by Cython 3.3.1".
+pub fn describe(plan: &Plan, compiled: &Compiled) -> Option<String> {
+    native::describe(&modes(plan, compiled))
 }
 
 /// The modules with code that are not to ship as bytecode.
