@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::collect::{Kind, Origin};
+use super::collect::{Kind, Module, Origin};
 use super::compile::Compiled;
 use super::resolve::Plan;
 use crate::config::{Extensions, Mode};
 use keys::KEY_FILE;
 pub use keys::Signer;
-use pyrmware_payload::Key;
+use pyrmware_payload::{Entry, Key};
 
 /// Code in the form in which it ships.
 ///
@@ -91,33 +91,49 @@ pub enum Secret {
 /// # Errors
 /// A tool fails or cannot compile a module.
 pub fn run(plan: &Plan, compiled: Compiled) -> Result<Sealed> {
-    let modes = modes(plan, &compiled);
+    let (modes, notes) = modes(plan, &compiled);
     let protect = &plan.config.project.protect;
     let secret = match modes.values().any(|mode| *mode == Mode::Encrypted) {
         true => Some(keys::secret(protect)?),
         false => None,
     };
     let signer = protect.sign.as_deref().map(Signer::load).transpose()?.map(Arc::new);
-    let mut sealed = Sealed { compiled, modes, secret, signer, ..Sealed::default() };
+    let mut sealed = Sealed { compiled, modes, secret, signer, notes, ..Sealed::default() };
     native::run(plan, &mut sealed)?;
     Ok(sealed)
 }
 
 /// What tools will do, for the progress line: "8 by Cython 3.3.1".
 pub fn describe(plan: &Plan, compiled: &Compiled) -> Option<String> {
-    native::describe(&modes(plan, compiled))
+    native::describe(&modes(plan, compiled).0)
 }
 
-/// The modules with code that are not to ship as bytecode.
-fn modes(plan: &Plan, compiled: &Compiled) -> BTreeMap<String, Mode> {
+/// The modules with code that are not to ship as bytecode; and what has to, though it is not to.
+fn modes(plan: &Plan, compiled: &Compiled) -> (BTreeMap<String, Mode>, Vec<String>) {
     let protect = &plan.config.project.protect;
     let modules = compiled.kept.graph.tree.modules.iter();
     let with_code =
         modules.filter(|(_, module)| matches!(module.kind, Kind::Source | Kind::Bytecode));
-    with_code
-        .map(|(name, module)| {
-            (name.clone(), protect.mode(name, module.origin == Origin::Application))
-        })
-        .filter(|(_, mode)| *mode != Mode::Bytecode)
-        .collect()
+    let (mut modes, mut notes) = (BTreeMap::new(), Vec::new());
+    for (name, module) in with_code {
+        let mode = protect.mode(name, module.origin == Origin::Application);
+        if mode == Mode::Bytecode {
+            continue;
+        }
+        if native::is_shared_object(mode) && runs_as_main(plan, name, module) {
+            notes.push(format!(
+                "module {name} runs as __main__, which no shared object can: it is bytecode, not {mode}; \
+                 what is to be hidden belongs into another module"
+            ));
+            continue;
+        }
+        modes.insert(name.clone(), mode);
+    }
+    (modes, notes)
+}
+
+/// Whether `python -m` or the entry has a module's code run as that of `__main__`.
+fn runs_as_main(plan: &Plan, name: &str, module: &Module) -> bool {
+    let is_entry = matches!(&plan.config.project.entry, Entry::Module(entry) if entry == name);
+    name == "__main__" || name.ends_with(".__main__") || (is_entry && !module.package)
 }

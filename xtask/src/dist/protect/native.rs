@@ -9,9 +9,6 @@ pub mod workshop;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use pyrmware_payload::Entry;
-
 pub use self::workshop::{Folder, Said, Workshop, finish};
 use super::{Sealed, cython, nuitka, pyarmor};
 use crate::config::Mode;
@@ -21,6 +18,7 @@ use crate::dist::resolve::Plan;
 use crate::dist::resolve::explain::Act;
 use crate::dist::resolve::tool::Tools;
 use crate::dist::verify::runs_here;
+use anyhow::{Context, Result, bail, ensure};
 
 /// A tool from PyPI, in the version for which this was written.
 pub struct Tool {
@@ -55,7 +53,6 @@ pub struct Source {
 /// # Errors
 /// The device is of another kind than this machine, a tool cannot be installed, or cannot do it.
 pub fn run(plan: &Plan, sealed: &mut Sealed) -> Result<()> {
-    leave_main(plan, sealed);
     for (tool, work) in [
         (&cython::TOOL, cython::run as fn(&Workshop<'_>, &mut Sealed, Vec<Source>) -> Result<()>),
         (&nuitka::TOOL, nuitka::run),
@@ -89,31 +86,9 @@ pub fn describe(modes: &BTreeMap<String, Mode>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// What runs as `__main__` has to be code that the interpreter can run: no extension module.
-fn leave_main(plan: &Plan, sealed: &mut Sealed) {
-    let entry = &plan.config.project.entry;
-    let is_main = |name: &str| match entry {
-        _ if name.ends_with(".__main__") || name == "__main__" => true,
-        Entry::Module(module) => {
-            name == module
-                && sealed.compiled.kept.graph.tree.modules.get(name).is_some_and(|m| !m.package)
-        }
-        Entry::Function { .. } => false,
-    };
-    let compiled = |mode: &Mode| matches!(mode, Mode::Cython | Mode::Nuitka);
-    let left: Vec<(String, Mode)> = sealed
-        .modes
-        .iter()
-        .filter(|(name, mode)| compiled(mode) && is_main(name))
-        .map(|(name, mode)| (name.clone(), *mode))
-        .collect();
-    for (name, mode) in left {
-        sealed.notes.push(format!(
-            "module {name} runs as __main__, which no shared object can: it is bytecode, not {mode}; \
-             what is to be hidden belongs into another module"
-        ));
-        sealed.modes.remove(&name);
-    }
+/// Whether a mode makes shared objects of modules.
+pub fn is_shared_object(mode: Mode) -> bool {
+    matches!(mode, Mode::Cython | Mode::Nuitka)
 }
 
 /// The modules for a tool.

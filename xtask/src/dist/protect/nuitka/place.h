@@ -4,16 +4,18 @@
 #include <dlfcn.h>
 #include <stdio.h>
 
-extern void *PyImport_ImportModule(const char *);
-extern void *PyObject_GetAttrString(void *, const char *);
-extern const char *PyUnicode_AsUTF8(void *);
+/* As Python.h has it, which may come only after what Nuitka sets for it. */
+struct _object;
+extern struct _object *PyImport_ImportModule(const char *);
+extern struct _object *PyObject_GetAttrString(struct _object *, const char *);
+extern const char *PyUnicode_AsUTF8(struct _object *);
 extern void PyErr_Clear(void);
 
 static inline int pyrmware_dladdr(const void *address, Dl_info *found) {
     static char path[4096 + 2];
     int known = dladdr(address, found);
-    void *launcher = PyImport_ImportModule("_pyrmware");
-    void *root = launcher ? PyObject_GetAttrString(launcher, "root") : 0;
+    struct _object *launcher = PyImport_ImportModule("_pyrmware");
+    struct _object *root = launcher ? PyObject_GetAttrString(launcher, "root") : 0;
     const char *text = root ? PyUnicode_AsUTF8(root) : 0;
     if (text) {
         snprintf(path, sizeof path, "%s/.", text);
