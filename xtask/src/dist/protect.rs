@@ -6,7 +6,7 @@ mod native;
 mod nuitka;
 mod pyarmor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub struct Sealed {
     pub modes: BTreeMap<String, Mode>,
     /// Sources, for tracebacks, of modules that ship as something else: path inside the payload -> file.
     pub sources: BTreeMap<String, PathBuf>,
+    /// Those of `sources` that tracebacks name by that path alone, without the launcher's before it.
+    pub bare: BTreeSet<String>,
     /// With what encrypted modules are to be encrypted.
     pub secret: Option<Secret>,
     /// Who signs the payload.

@@ -124,8 +124,12 @@ impl Symbols {
     }
 
     /// The path inside the launcher of a file that a traceback names: what follows the launcher's own
-    /// path, which ends in the application's name unless it was `renamed`.
+    /// path, which ends in the application's name unless it was `renamed`; or all of it, of code that does not know
+    /// where it is.
     pub fn inside<'a>(&self, path: &'a str, renamed: bool) -> Option<&'a str> {
+        if self.index.bare.contains(path) {
+            return Some(path);
+        }
         let parts = path.match_indices('/').map(|(at, _)| (&path[..at], &path[at + 1..]));
         let is_launcher =
             |before: &str| renamed || before.rsplit('/').next() == Some(&self.index.app);

@@ -44,6 +44,7 @@ pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -
     })?;
     for (source, object) in sources.iter().zip(objects) {
         native::replace(workshop.plan, sealed, source, &object?)?;
+        sealed.bare.insert(source.path.clone());
     }
     Ok(())
 }
