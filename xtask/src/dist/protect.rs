@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::collect::{Kind, Module, Origin};
+use super::collect::{Kind, Module, Origin, Tree};
 use super::compile::Compiled;
 use super::resolve::Plan;
 use crate::config::{Extensions, Mode};
@@ -108,6 +108,19 @@ pub fn run(plan: &Plan, compiled: Compiled) -> Result<Sealed> {
 /// What tools will do, for the progress line: "8 by Cython 3.3.1".
 pub fn describe(plan: &Plan, compiled: &Compiled) -> Option<String> {
     native::describe(&modes(plan, compiled).0)
+}
+
+/// What the code that tools make imports besides what is in its source: module -> why.
+pub fn needs(plan: &Plan, tree: &Tree) -> BTreeMap<String, String> {
+    let protect = &plan.config.project.protect;
+    let modes: BTreeSet<Mode> = tree
+        .modules
+        .iter()
+        .filter(|(_, module)| matches!(module.kind, Kind::Source | Kind::Bytecode))
+        .map(|(name, module)| protect.mode(name, module.origin == Origin::Application))
+        .collect();
+    let needed = native::needs(&modes).filter(|(name, _)| tree.modules.contains_key(name));
+    needed.collect()
 }
 
 /// The modules with code that are not to ship as bytecode; and what has to, though it is not to.

@@ -8,8 +8,13 @@ use crate::config::Mode;
 use crate::dist::parallel;
 
 /// The tool.
-pub const TOOL: Tool =
-    Tool { name: "Cython", mode: Mode::Cython, version: "3.3.1", packages: &["cython==3.3.1"] };
+pub const TOOL: Tool = Tool {
+    name: "Cython",
+    mode: Mode::Cython,
+    version: "3.3.1",
+    packages: &["cython==3.3.1"],
+    needs: &["collections.abc", "types"],
+};
 
 /// The C that Cython writes, and what becomes of it.
 const C: &str = "module.c";

@@ -6,7 +6,7 @@
 
 pub mod workshop;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use self::workshop::{Folder, Said, Workshop, finish};
@@ -30,6 +30,8 @@ pub struct Tool {
     pub version: &'static str,
     /// What is installed.
     pub packages: &'static [&'static str],
+    /// Modules that the code it makes imports of itself.
+    pub needs: &'static [&'static str],
 }
 
 /// A module as a tool gets it.
@@ -47,6 +49,9 @@ pub struct Source {
     /// Whether docstrings stay.
     pub docstrings: bool,
 }
+
+/// All of them.
+const TOOLS: [&Tool; 3] = [&cython::TOOL, &nuitka::TOOL, &pyarmor::TOOL];
 
 /// Has the tools do what they are to do, and puts what they made in the place of bytecode.
 ///
@@ -76,14 +81,23 @@ pub fn run(plan: &Plan, sealed: &mut Sealed) -> Result<()> {
 
 /// "8 by Cython, 1 by pyarmor".
 pub fn describe(modes: &BTreeMap<String, Mode>) -> Option<String> {
-    let tools = [&cython::TOOL, &nuitka::TOOL, &pyarmor::TOOL].into_iter();
-    let counted =
-        tools.map(|tool| (tool, modes.values().filter(|mode| **mode == tool.mode).count()));
+    let counted = TOOLS
+        .into_iter()
+        .map(|tool| (tool, modes.values().filter(|mode| **mode == tool.mode).count()));
     let parts: Vec<String> = counted
         .filter(|(_, count)| *count > 0)
         .map(|(tool, count)| format!("{count} by {} {}", tool.name, tool.version))
         .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// What the code that these modes' tools make imports of itself: module -> why.
+pub fn needs(modes: &BTreeSet<Mode>) -> impl Iterator<Item = (String, String)> {
+    let used = TOOLS.into_iter().filter(|tool| modes.contains(&tool.mode));
+    used.flat_map(|tool| {
+        let why = format!("what {} makes imports it", tool.name);
+        tool.needs.iter().map(move |name| ((*name).to_owned(), why.clone()))
+    })
 }
 
 /// Whether a mode makes shared objects of modules.

@@ -16,8 +16,13 @@ use crate::dist::collect::Kind;
 use crate::dist::collect::names::is_within;
 
 /// The tool.
-pub const TOOL: Tool =
-    Tool { name: "Nuitka", mode: Mode::Nuitka, version: "4.3.3", packages: &["nuitka==4.3.3"] };
+pub const TOOL: Tool = Tool {
+    name: "Nuitka",
+    mode: Mode::Nuitka,
+    version: "4.3.3",
+    packages: &["nuitka==4.3.3"],
+    needs: &["collections.abc", "functools", "inspect", "types"],
+};
 
 /// Tells what Nuitka compiles where it is; see there.
 const HEADER: &str = include_str!("nuitka/place.h");

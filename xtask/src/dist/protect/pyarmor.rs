@@ -20,6 +20,7 @@ pub const TOOL: Tool = Tool {
     mode: Mode::Pyarmor,
     version: "9.2.8",
     packages: &["pyarmor==9.2.8", "pyarmor.cli.core==8.1.2"],
+    needs: &[],
 };
 
 /// Before the name of the file that it works on, and after what its licence does not cover.
