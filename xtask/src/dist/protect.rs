@@ -32,8 +32,8 @@ pub struct Sealed {
     pub modes: BTreeMap<String, Mode>,
     /// Sources, for tracebacks, of modules that ship as something else: path inside the payload -> file.
     pub sources: BTreeMap<String, PathBuf>,
-    /// Those of `sources` that tracebacks name by that path alone, without the launcher's before it.
-    pub bare: BTreeSet<String>,
+    /// What tracebacks call some of `sources`, where that is not their path below the launcher -> that path.
+    pub called: BTreeMap<String, String>,
     /// With what encrypted modules are to be encrypted.
     pub secret: Option<Secret>,
     /// Who signs the payload.

@@ -3,7 +3,7 @@
 //! The folder holds each module's source at its path inside the launcher, where the launcher itself finds
 //! it, too, and an index.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,9 +36,9 @@ pub struct Index {
     pub entry: String,
     /// Path inside the launcher -> the source's file on the machine that built.
     pub sources: BTreeMap<String, PathBuf>,
-    /// Those of `sources` that tracebacks name by this path alone, without the launcher's before it.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub bare: BTreeSet<String>,
+    /// What tracebacks call some of `sources`, where that is not their path below the launcher -> that path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub called: BTreeMap<String, String>,
 }
 
 /// An index in its file.
@@ -68,7 +68,7 @@ pub fn write(plan: &Plan, packed: &Packed, folder: &Path) -> Result<()> {
         python: plan.interpreter.full_version.clone(),
         entry: plan.config.project.entry.to_string(),
         sources: packed.symbols.clone(),
-        bare: packed.sealed.bare.clone(),
+        called: packed.sealed.called.clone(),
     };
     index.write(folder)
 }

@@ -124,11 +124,11 @@ impl Symbols {
     }
 
     /// The path inside the launcher of a file that a traceback names: what follows the launcher's own
-    /// path, which ends in the application's name unless it was `renamed`; or all of it, of code that does not know
-    /// where it is.
-    pub fn inside<'a>(&self, path: &'a str, renamed: bool) -> Option<&'a str> {
-        if self.index.bare.contains(path) {
-            return Some(path);
+    /// path, which ends in the application's name unless it was `renamed`. Code that does not know
+    /// where it is has another name for its file.
+    pub fn inside<'a>(&'a self, path: &'a str, renamed: bool) -> Option<&'a str> {
+        if let Some(inside) = self.index.called.get(path) {
+            return Some(inside);
         }
         let parts = path.match_indices('/').map(|(at, _)| (&path[..at], &path[at + 1..]));
         let is_launcher =

@@ -21,13 +21,15 @@ const C: &str = "module.c";
 const OBJECT: &str = "module.so";
 
 /// How the C is compiled: as the interpreter is, without a trace of where.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 13] = [
     "-shared",
     "-fPIC",
     "-O2",
     "-g0",
     "-w",
     "-DNDEBUG",
+    // Strings as they are: nothing is hidden by zlib, which the module would import when it starts.
+    "-DCYTHON_COMPRESS_STRINGS=0",
     "-fwrapv",
     "-fno-strict-aliasing",
     "-fvisibility=hidden",
@@ -49,7 +51,7 @@ pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -
     })?;
     for (source, object) in sources.iter().zip(objects) {
         native::replace(workshop.plan, sealed, source, &object?)?;
-        sealed.bare.insert(source.path.clone());
+        sealed.called.insert(source.path.clone(), source.path.clone());
     }
     Ok(())
 }

@@ -39,6 +39,7 @@ pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -
         let file = made.join(&source.path);
         let code = compile::also(workshop.plan, &source.name, &source.path, &file)?;
         native::forget(sealed, source);
+        sealed.called.insert(format!("<frozen {}>", source.name), source.path.clone());
         sealed.compiled.bytecode.insert(source.name.clone(), code);
     }
     for path in others(&made, &sources)? {
