@@ -46,7 +46,9 @@ pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -
     workshop.need_headers()?;
     let objects = parallel::each(&sources, |source| {
         let way = way(workshop, source);
-        let made = workshop.made(&[source], &way, |folder| compile(workshop, folder, source, &way));
+        let known = [way.as_slice(), &FLAGS.map(str::to_owned)].concat();
+        let made =
+            workshop.made(&[source], &known, |folder| compile(workshop, folder, source, &way));
         made.map(|folder| folder.join(OBJECT))
     })?;
     for (source, object) in sources.iter().zip(objects) {

@@ -28,6 +28,10 @@ pub const TOOL: Tool = Tool {
 const HEADER: &str = include_str!("nuitka/place.h");
 const HEADER_NAME: &str = "place.h";
 
+/// What is compiled and linked is to be as small as it gets, and is the same for the same sources.
+const CFLAGS: &str = "-D_GNU_SOURCE=1 -g0";
+const LDFLAGS: &str = "-Wl,-s -Wl,--build-id=none";
+
 /// Compiles the packages and puts the shared objects into the tree.
 ///
 /// # Errors
@@ -38,7 +42,8 @@ pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -
     for (top, parts) in packages {
         let root = parts.iter().find(|part| part.name == top).context("it was looked for")?;
         let way = way(workshop, root, &parts);
-        let made = workshop.made(&parts, &way, |folder| compile(workshop, folder, root, &way))?;
+        let known = [way.as_slice(), &[HEADER, CFLAGS, LDFLAGS].map(str::to_owned)].concat();
+        let made = workshop.made(&parts, &known, |folder| compile(workshop, folder, root, &way))?;
         native::replace(workshop.plan, sealed, root, &object(&made)?)?;
         let modules = &mut sealed.compiled.kept.graph.tree.modules;
         parts
@@ -105,11 +110,8 @@ fn compile(workshop: &Workshop<'_>, folder: &Folder, root: &Source, way: &[Strin
         .arg(if root.package { &root.name } else { &root.path })
         // What it learns of C compilers, and a ccache where there is one.
         .env("NUITKA_CACHE_DIR", workshop.plan.config.paths.cache().join("nuitka"))
-        .env(
-            "CCFLAGS",
-            format!("-D_GNU_SOURCE=1 -g0 -ffile-prefix-map={top}/= -include {}", header.display()),
-        )
-        .env("LDFLAGS", "-Wl,-s -Wl,--build-id=none");
+        .env("CCFLAGS", format!("{CFLAGS} -ffile-prefix-map={top}/= -include {}", header.display()))
+        .env("LDFLAGS", LDFLAGS);
     let said = finish(&mut nuitka)?;
     ensure!(
         said.well,
