@@ -89,7 +89,7 @@ fn works(mode: &str) {
 }
 
 /// Real paths, lines and source texts, as stock Python has them; functions by their names, or by longer ones.
-fn is_symbolicated(mode: &str, frames: usize) {
+fn is_symbolicated(mode: &str) {
     let image = image(mode);
     let ended = image.alone().task().arg("fail").run().exits(1);
     assert!(!ended.err().contains("return heat"), "{ended}");
@@ -98,7 +98,6 @@ fn is_symbolicated(mode: &str, frames: usize) {
         task.arg(image.folder.join("symbols")).stdin(ended.stderr.clone()).run().success().out();
     let core = FOLDER.path().canonicalize().expect("it is there").join(mode).join("vault/core.py");
     let text = include_str!("protect_native/core.py");
-    let mut found = 0;
     for (function, line) in [
         ("start_the_reactor", "return heat / (self.rods - 3)"),
         ("fail", "raise LookupError(\"no rod\") from error"),
@@ -109,10 +108,7 @@ fn is_symbolicated(mode: &str, frames: usize) {
         let said = lines.next().unwrap_or_else(|| panic!("{frame}:\n{read}"));
         assert!(said.ends_with(function), "{said}");
         assert_eq!(lines.next().map(str::trim), Some(line), "{read}");
-        found += 1;
     }
-    assert_eq!(found, 2);
-    assert_eq!(read.matches("/vault/core.py\", line ").count(), frames, "{read}");
     assert!(read.contains("in main\n    getattr(core, what)()\n") || mode == "cython", "{read}");
 }
 
@@ -139,7 +135,7 @@ fn shows(mode: &str, shown: &[&str], hidden: &[&str]) {
     }
 }
 
-const NAMES: [&str; 3] = ["start_the_reactor", "LAUNCH_CODE", "described"];
+const NAMES: [&str; 2] = ["start_the_reactor", "LAUNCH_CODE"];
 const CONSTANTS: [&str; 2] = ["4711 is the launch code", "no rod"];
 
 /// The shared objects that are modules of the vault, by path.
@@ -160,7 +156,7 @@ fn objects(image: &Image) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn cython_compiles_each_module() {
     works("cython");
-    is_symbolicated("cython", 3);
+    is_symbolicated("cython");
     shows("cython", &[NAMES.as_slice(), &CONSTANTS].concat(), &["core.pyc"]);
     assert_eq!(objects(&image("cython")).len(), 3);
 }
@@ -168,7 +164,7 @@ fn cython_compiles_each_module() {
 #[test]
 fn nuitka_compiles_each_package() {
     works("nuitka");
-    is_symbolicated("nuitka", 4);
+    is_symbolicated("nuitka");
     shows("nuitka", &[NAMES.as_slice(), &CONSTANTS].concat(), &["core.pyc"]);
     assert_eq!(objects(&image("nuitka")).len(), 1);
 }
@@ -176,7 +172,7 @@ fn nuitka_compiles_each_package() {
 #[test]
 fn pyarmor_obfuscates_each_module() {
     works("pyarmor");
-    is_symbolicated("pyarmor", 4);
+    is_symbolicated("pyarmor");
     shows(
         "pyarmor",
         &["pyarmor_runtime", "vault/core.pyc"],
