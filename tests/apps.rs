@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::support::task::{Ended, Task};
-use crate::support::{self, ROOT, SAMPLE, shape};
+use crate::support::{self, Image, ROOT, SAMPLE, shape};
 
 /// One application, one test: they fail and run by themselves.
 macro_rules! applications {
@@ -58,7 +58,7 @@ fn always(folder: &str, check: fn(&str)) {
     check(folder);
 }
 
-fn with_all(folder: &str, check: fn(&str)) {
+pub fn with_all(folder: &str, check: fn(&str)) {
     match std::env::var("PYRMWARE_APPS").as_deref() {
         Ok("all") => check(folder),
         Ok(other) => panic!("PYRMWARE_APPS={other} means nothing; it is \"all\", or not set"),
@@ -112,17 +112,22 @@ enum Compare {
 
 /// Runs every case of an application on both sides and tells all differences at once.
 fn check(folder: &str) {
+    behaves(folder, &support::image(folder), |_| true);
+}
+
+/// The same for some cases of an application, with this image of it.
+pub fn behaves(folder: &str, image: &Image, chosen: fn(&str) -> bool) {
     let project = support::project(folder);
     let plan = support::plan(folder);
     let stock = Stock::of(&project, &plan);
-    let image = support::image(folder);
     let alone = image.alone();
     let text = fs::read_to_string(project.join("cases.toml")).expect("cases.toml is there");
     let cases: Cases = toml::from_str(&text).expect("cases.toml is as its README says");
     let version = plan["interpreter"]["version"].as_str().expect("a version");
     let mut problems = Vec::new();
     let mut ran = 0;
-    for case in cases.case.iter().filter(|case| wanted(&case.python, version)) {
+    let cases = cases.case.iter().filter(|case| wanted(&case.python, version));
+    for case in cases.filter(|case| chosen(&case.name)) {
         let mut ours = case.run(alone.task().env(REPORT_PRUNED, "1"), &stock.path);
         let asked = take_asked(&mut ours);
         let unexpected = asked.iter().filter(|name| !case.pruned.contains(name));
@@ -316,9 +321,14 @@ fn signal(name: &str) -> i32 {
 /// The sample has no cases: its self-test is one. Only the launcher has its metadata, and so its version.
 #[test]
 fn sample() {
+    sample_behaves(&support::image(SAMPLE));
+}
+
+/// The same with this image of it.
+pub fn sample_behaves(image: &Image) {
     let plan = support::plan(SAMPLE);
     let stock = Stock::of(&support::project(SAMPLE), &plan);
-    let alone = support::image(SAMPLE).alone();
+    let alone = image.alone();
     let theirs = stock.task().env("PATH", &stock.path).arg("--selftest").run().success();
     let mut ours = alone.task().env(REPORT_PRUNED, "1").arg("--selftest").run().success();
     assert_eq!(take_asked(&mut ours), Vec::<String>::new(), "pruned, and asked for");

@@ -20,6 +20,7 @@ mod locked_down;
 mod memory;
 mod memory_page;
 mod notify;
+mod protect_native;
 mod relief;
 mod reproducible;
 mod restart;

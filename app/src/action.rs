@@ -97,7 +97,7 @@ pub fn decide(
     }
     let entry = payload.setting(keys::ENTRY)?;
     let entry = Entry::parse(entry).ok_or_else(|| bad_setting(keys::ENTRY, entry))?;
-    require(&payload, entry.module())?;
+    require_entry(&payload, &entry)?;
 
     let switch = |name: &str| if locked { None } else { std::env::var_os(name) };
     if arguments.is_empty() {
@@ -161,6 +161,15 @@ fn require(payload: &Payload<'_>, module: &str) -> Result<(), Refusal> {
             let text = format!("the payload has no module {module}");
             Err(Refusal { text, code: EXIT_PAYLOAD })
         }
+    }
+}
+
+/// The entry's module, or the shared object that has it: of what such an object holds besides the package that it
+/// is, the payload knows nothing.
+fn require_entry(payload: &Payload<'_>, entry: &Entry) -> Result<(), Refusal> {
+    match entry {
+        Entry::Function { module, .. } if payload.object_with(module).is_some() => Ok(()),
+        entry => require(payload, entry.module()),
     }
 }
 

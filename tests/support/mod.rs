@@ -46,6 +46,11 @@ pub fn xtask() -> Task {
     without_test_variables(Task::new(env!("CARGO_BIN_EXE_xtask")))
 }
 
+/// The same, run by another program with these words.
+pub fn xtask_under(program: &str, words: &[&str]) -> Task {
+    without_test_variables(Task::new(program).args(words).arg(env!("CARGO_BIN_EXE_xtask")))
+}
+
 /// `cargo`, in this workspace.
 pub fn cargo() -> Task {
     without_test_variables(Task::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))

@@ -207,7 +207,9 @@ impl<'a> Log<'a> {
         let compiled = self.stage("compile", "Compiling", ships, || compile::run(plan, formed))?;
         // Templates and code for other versions did not compile and are out now.
         let ships = modules(shipping(&compiled.kept.graph.tree));
-        let fresh = format!("{ships}, {} of them newly compiled", compiled.fresh);
+        let tools = protect::describe(plan, &compiled).map(|tools| format!("; {tools}"));
+        let tools = tools.unwrap_or_default();
+        let fresh = format!("{ships}, {} of them newly compiled{tools}", compiled.fresh);
         let sealed = self.stage("protect", "Protecting", fresh, || protect::run(plan, compiled))?;
         self.stage("pack", "Packing", &ships, || pack::run(plan, sealed))
     }

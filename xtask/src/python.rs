@@ -35,6 +35,8 @@ pub struct Interpreter {
     pub stdlib: PathBuf,
     /// Folder of its extension modules, `lib-dynload`; need not exist where all of them are built in.
     pub dynload: PathBuf,
+    /// Folder of the headers for C; need not exist.
+    pub include: PathBuf,
     /// `EXT_SUFFIX`: ".cpython-311-x86_64-linux-gnu.so".
     pub ext_suffix: String,
     /// Modules inside libpython.

@@ -316,6 +316,15 @@ impl<'a> Payload<'a> {
         self.search(self.modules, MODULE, name).map(|record| self.module_of(record))
     }
 
+    /// The package in whose shared object a module may be: one that the payload does not have itself, below a
+    /// top-level package that is such an object.
+    pub fn object_with<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let (top, _) = name.split_once('.')?;
+        let package = self.module(top)?;
+        let is_object = package.package && package.kind == Kind::Extension;
+        (is_object && self.module(name).is_none()).then_some(top)
+    }
+
     /// Every module, sorted by name.
     pub fn modules(&self) -> impl Iterator<Item = Module<'a>> + use<'a> {
         let this = *self;

@@ -55,6 +55,7 @@ fn extension_at(filename: &str) -> Option<Module<'static>> {
     let (folder, file) = filename.rsplit_once('/').unwrap_or(("", filename));
     let stem = file.split('.').next().unwrap_or(file);
     let name = [&folder.replace('/', "."), stem].join(".");
+    let name = name.strip_suffix(".__init__").unwrap_or(&name);
     let module = source().payload.module(name.trim_start_matches('.'))?;
     (module.kind == Kind::Extension && module.filename == filename).then_some(module)
 }

@@ -1,5 +1,6 @@
 //! The meta-path finder and loader: one object for every module of the payload.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -239,12 +240,24 @@ fn origin(module: &Module<'_>) -> Py {
 /// The source, where the payload carries it or a `symbols` folder is at hand; else `None`.
 fn get_source(args: &[Obj]) -> Py {
     let module = known(first(args)?)?;
-    match super::files::source_text(module.filename) {
+    // A shared object's source, where that is Python, lies where it was.
+    let filename = match module.kind {
+        Kind::Extension => Cow::Owned(source_of(module.filename)),
+        _ => Cow::Borrowed(module.filename),
+    };
+    match super::files::source_text(&filename) {
         Some(bytes) => import("_frozen_importlib_external")?
             .attr("decode_source")?
             .call(&[&Obj::bytes(&bytes)?]),
         None => Ok(Obj::none()),
     }
+}
+
+/// `package/module.py` of `package/module.cpython-311-x86_64-linux-gnu.so`.
+fn source_of(object: &str) -> String {
+    let name = object.rfind('/').map_or(0, |at| at + 1);
+    let end = object[name..].find('.').map_or(object.len(), |dot| name + dot);
+    format!("{}.py", &object[..end])
 }
 
 fn get_data(args: &[Obj]) -> Py {

@@ -57,6 +57,11 @@ pub fn prepare(payload: Payload<'static>, root: String, options: Options) {
     let _ = SOURCE.set(Source { payload, root, report_pruned, symbols });
 }
 
+/// The package in whose shared object a module is.
+pub fn object_with(module: &str) -> Option<&str> {
+    source().payload.object_with(module)
+}
+
 /// First phase: the interpreter's core runs, nothing but built-in and frozen modules was imported.
 pub fn install() -> Py<()> {
     let sys = import("sys")?;

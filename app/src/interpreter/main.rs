@@ -33,12 +33,15 @@ pub fn application(entry: &Entry, imported: Py<()>) -> i32 {
     end(result)
 }
 
-/// Finds the entry's code without running it.
+/// Finds the entry's code without running it. Where a shared object has it only that knows: it is loaded.
 pub fn check(entry: &Entry) -> i32 {
-    let found = main_module(entry.module()).and_then(|name| {
-        let loader = import("_pyrmware")?.attr("loader")?;
-        loader.attr("get_code")?.call(&[&Obj::str(&name)?])
-    });
+    let found = match importer::object_with(entry.module()) {
+        Some(package) => import(package),
+        None => main_module(entry.module()).and_then(|name| {
+            let loader = import("_pyrmware")?.attr("loader")?;
+            loader.attr("get_code")?.call(&[&Obj::str(&name)?])
+        }),
+    };
     match end(found.map(drop)) {
         0 => 0,
         _ => EXIT_PAYLOAD,

@@ -111,6 +111,25 @@ pub fn run(plan: &Plan, transformed: Transformed) -> Result<Compiled> {
     Ok(compiled)
 }
 
+/// Compiles a module that a later stage has made, as it is, and gives its `.pyc`.
+///
+/// # Errors
+/// As [`run`]: the source is no dependency's.
+pub fn also(plan: &Plan, name: &str, path: &str, file: &Path) -> Result<PathBuf> {
+    let source = std::fs::read(file)
+        .with_context(|| format!("reading module {name} from {}", file.display()))?;
+    let (filename, form) = (path.to_owned(), Form::plain());
+    let pyc = found(plan, path, &source, None, &form)?;
+    let job = Job { name: name.to_owned(), filename, source, neutral: None, form, pyc };
+    if !job.pyc.exists()
+        && let Some(refusal) =
+            compile_one(&mut Workers::new(&plan.interpreter), &plan.interpreter, &job)?
+    {
+        bail!("{}: {}", file.display(), refusal.message);
+    }
+    Ok(job.pyc)
+}
+
 /// Reads a module's source and finds its place in the cache.
 fn prepare(plan: &Plan, name: &str, module: &Module, form: Form) -> Result<Job> {
     let file = file_of(name, module)?;
@@ -118,19 +137,30 @@ fn prepare(plan: &Plan, name: &str, module: &Module, form: Form) -> Result<Job> 
         .with_context(|| format!("reading module {name} from {}", file.display()))?;
     let neutral = neutral::of(plan, name, module);
     let filename = form.filename(name, &module.path);
+    let pyc = found(plan, &filename, &source, neutral.as_ref(), &form)?;
+    Ok(Job { name: name.to_owned(), filename, source, neutral, form, pyc })
+}
+
+/// The place in the cache of a source's bytecode.
+fn found(
+    plan: &Plan,
+    filename: &str,
+    source: &[u8],
+    neutral: Option<&Neutral>,
+    form: &Form,
+) -> Result<PathBuf> {
     let key = [
         worker::SCRIPT.as_bytes(),
         &marshal::FORM.to_le_bytes(),
         &plan.interpreter.magic.to_le_bytes(),
         plan.interpreter.full_version.as_bytes(),
         filename.as_bytes(),
-        &serde_json::to_vec(&(&neutral, &form))?,
+        &serde_json::to_vec(&(neutral, form))?,
         &[form.columns.into()],
-        &serde_json::to_vec(&form.strip(&filename))?,
-        &source,
+        &serde_json::to_vec(&form.strip(filename))?,
+        source,
     ];
-    let pyc = cached(plan, &key);
-    Ok(Job { name: name.to_owned(), filename, source, neutral, form, pyc })
+    Ok(cached(plan, &key))
 }
 
 /// Takes over bytecode that a dependency ships without source, as if it had been compiled here.

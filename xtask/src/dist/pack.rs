@@ -67,7 +67,8 @@ pub fn run(plan: &Plan, sealed: Sealed) -> Result<Packed> {
     for (path, record) in records {
         parts.record(path, record)?;
     }
-    let Parts { mut writer, mut manifest, sidecars, symbols, .. } = parts;
+    let Parts { mut writer, mut manifest, sidecars, mut symbols, .. } = parts;
+    symbols.extend(sealed.sources.clone());
     manifest.settings = settings(plan, &sealed.compiled)?;
     if let Some(patterns) = &sealed.compiled.patterns {
         let (engine, table) = patterns.read()?;

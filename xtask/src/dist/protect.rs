@@ -1,24 +1,28 @@
 //! [`Compiled`] -> [`Sealed`]: per package, the form in which its code ships.
 
+mod cython;
 mod keys;
+mod native;
+mod nuitka;
+mod pyarmor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use super::collect::{Kind, Origin};
+use super::collect::{Kind, Module, Origin, Tree};
 use super::compile::Compiled;
 use super::resolve::Plan;
 use crate::config::{Extensions, Mode};
 use crate::paths::Paths;
 use keys::KEY_FILE;
 pub use keys::Signer;
-use pyrmware_payload::Key;
+use pyrmware_payload::{Entry, Key};
 
-/// The folder of the cache in which is what tools have made of modules.
-const MADE: &str = "protect";
+/// The folders of the cache in which is what tools have made of modules.
+const MADE: [&str; 2] = ["native", "nuitka"];
 
 /// Code in the form in which it ships.
 ///
@@ -32,10 +36,14 @@ pub struct Sealed {
     pub modes: BTreeMap<String, Mode>,
     /// Sources, for tracebacks, of modules that ship as something else: path inside the payload -> file.
     pub sources: BTreeMap<String, PathBuf>,
+    /// What tracebacks call some of `sources`, where that is not their path below the launcher -> that path.
+    pub called: BTreeMap<String, String>,
     /// With what encrypted modules are to be encrypted.
     pub secret: Option<Secret>,
     /// Who signs the payload.
     pub signer: Option<Arc<Signer>>,
+    /// What could not be protected as it was to be, and why.
+    pub notes: Vec<String>,
 }
 
 impl Sealed {
@@ -48,7 +56,7 @@ impl Sealed {
 
     /// What the user should know of the protection that was asked for.
     pub fn warnings(&self, plan: &Plan) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.notes.clone();
         if matches!(self.secret, Some(Secret::Embedded)) {
             warnings.push(
                 "the key of the encrypted modules is in the launcher itself: whoever has it can \
@@ -89,13 +97,13 @@ pub enum Secret {
 /// # Errors
 /// What is there cannot be removed.
 pub fn forget(paths: &Paths) -> Result<()> {
-    let made = paths.cache().join(MADE);
-    match std::fs::remove_dir_all(&made) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", made.display()))
+    for made in MADE.map(|folder| paths.cache().join(folder)) {
+        if made.exists() {
+            std::fs::remove_dir_all(&made)
+                .with_context(|| format!("cannot remove {}", made.display()))?;
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Brings each package into its form.
@@ -103,30 +111,62 @@ pub fn forget(paths: &Paths) -> Result<()> {
 /// # Errors
 /// A tool fails or cannot compile a module.
 pub fn run(plan: &Plan, compiled: Compiled) -> Result<Sealed> {
-    let modes = modes(plan, &compiled);
-    let later = |mode: &Mode| !matches!(mode, Mode::Bytecode | Mode::Encrypted);
-    if let Some((module, mode)) = modes.iter().find(|(_, mode)| later(mode)) {
-        bail!("module {module} is to be protected by {mode}, which this version cannot do");
-    }
+    let (modes, notes) = modes(plan, &compiled);
     let protect = &plan.config.project.protect;
     let secret = match modes.values().any(|mode| *mode == Mode::Encrypted) {
         true => Some(keys::secret(protect)?),
         false => None,
     };
     let signer = protect.sign.as_deref().map(Signer::load).transpose()?.map(Arc::new);
-    Ok(Sealed { compiled, modes, sources: BTreeMap::new(), secret, signer })
+    let mut sealed = Sealed { compiled, modes, secret, signer, notes, ..Sealed::default() };
+    native::run(plan, &mut sealed)?;
+    Ok(sealed)
 }
 
-/// The modules with code that are not to ship as bytecode.
-fn modes(plan: &Plan, compiled: &Compiled) -> BTreeMap<String, Mode> {
+/// What tools will do, for the progress line: "8 by Cython 3.3.1".
+pub fn describe(plan: &Plan, compiled: &Compiled) -> Option<String> {
+    native::describe(&modes(plan, compiled).0)
+}
+
+/// What the code that tools make imports besides what is in its source: module -> why.
+pub fn needs(plan: &Plan, tree: &Tree) -> BTreeMap<String, String> {
+    let protect = &plan.config.project.protect;
+    let modes: BTreeSet<Mode> = tree
+        .modules
+        .iter()
+        .filter(|(_, module)| matches!(module.kind, Kind::Source | Kind::Bytecode))
+        .map(|(name, module)| protect.mode(name, module.origin == Origin::Application))
+        .collect();
+    let needed = native::needs(&modes).filter(|(name, _)| tree.modules.contains_key(name));
+    needed.collect()
+}
+
+/// The modules with code that are not to ship as bytecode; and what has to, though it is not to.
+fn modes(plan: &Plan, compiled: &Compiled) -> (BTreeMap<String, Mode>, Vec<String>) {
     let protect = &plan.config.project.protect;
     let modules = compiled.kept.graph.tree.modules.iter();
     let with_code =
         modules.filter(|(_, module)| matches!(module.kind, Kind::Source | Kind::Bytecode));
-    with_code
-        .map(|(name, module)| {
-            (name.clone(), protect.mode(name, module.origin == Origin::Application))
-        })
-        .filter(|(_, mode)| *mode != Mode::Bytecode)
-        .collect()
+    let (mut modes, mut notes) = (BTreeMap::new(), Vec::new());
+    for (name, module) in with_code {
+        let mode = protect.mode(name, module.origin == Origin::Application);
+        if mode == Mode::Bytecode {
+            continue;
+        }
+        if native::is_shared_object(mode) && runs_as_main(plan, name, module) {
+            notes.push(format!(
+                "module {name} runs as __main__, which no shared object can: it is bytecode, not {mode}; \
+                 what is to be hidden belongs into another module"
+            ));
+            continue;
+        }
+        modes.insert(name.clone(), mode);
+    }
+    (modes, notes)
+}
+
+/// Whether `python -m` or the entry has a module's code run as that of `__main__`.
+fn runs_as_main(plan: &Plan, name: &str, module: &Module) -> bool {
+    let is_entry = matches!(&plan.config.project.entry, Entry::Module(entry) if entry == name);
+    name == "__main__" || name.ends_with(".__main__") || (is_entry && !module.package)
 }

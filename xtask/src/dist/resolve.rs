@@ -1,6 +1,6 @@
 //! Config -> [`Plan`]: absolute tools, interpreter, target, dependencies locked and hash-checked for the target.
 
-mod explain;
+pub(super) mod explain;
 mod install;
 mod libraries;
 mod lock;

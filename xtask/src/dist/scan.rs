@@ -30,6 +30,7 @@ use anyhow::{Context, Result, bail};
 
 use super::collect::{Kind, Module, Origin, Tree, elf, names};
 use super::parallel;
+use super::protect;
 use super::resolve::Plan;
 use crate::config::Level;
 
@@ -186,7 +187,9 @@ pub fn run(plan: &Plan, tree: Tree) -> Result<Graph> {
     let rules = rules::Rules::read(version, level)?;
     // At `all`, other platforms and versions are followed as well.
     let dialect = (level > Level::All).then_some(version);
-    let mut graph = Graph { roots: rules.roots(&tree), ..Graph::default() };
+    let mut roots = rules.roots(&tree);
+    roots.extend(protect::needs(plan, &tree));
+    let mut graph = Graph { roots, ..Graph::default() };
     let answers = &plan.config.project.prune.dynamic;
     let resolver = resolve::Resolver::new(&tree, &rules, answers);
 

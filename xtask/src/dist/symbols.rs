@@ -39,6 +39,9 @@ pub struct Index {
     /// Of these, by path inside the launcher, tracebacks tell the lines in which functions begin.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub first_lines: BTreeSet<String>,
+    /// What tracebacks call some of `sources`, where that is not their path below the launcher -> that path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub called: BTreeMap<String, String>,
 }
 
 /// An index in its file.
@@ -73,6 +76,7 @@ pub fn write(plan: &Plan, packed: &Packed, folder: &Path) -> Result<()> {
         entry: plan.config.project.entry.to_string(),
         sources: packed.symbols.clone(),
         first_lines,
+        called: packed.sealed.called.clone(),
     };
     index.write(folder)
 }

@@ -121,7 +121,7 @@ fn self_test(plan: &Plan, image: &Image) -> Result<(Option<Course>, BTreeSet<Ask
 }
 
 /// Whether a program for this target starts on the machine that builds.
-fn runs_here(target: &str) -> bool {
+pub(super) fn runs_here(target: &str) -> bool {
     let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
     target.split('-').next() == Some(std::env::consts::ARCH) && target.contains(os)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::config::{Config, Docstrings, KeySource, Mode};
+use crate::config::{Config, Docstrings, KeySource, Mode, Shape};
 
 /// A form in which the application's own code can ship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -57,7 +57,15 @@ impl Form {
             Form::Pyarmor => Mode::Pyarmor,
         };
         if self == Form::Stripped {
-            project.optimize.docstrings = Docstrings::Strip;
+            // Of the dependencies, too: what they may lose is known by rules.
+            project.optimize.shape = Shape {
+                docstrings: Some(Docstrings::Strip),
+                assertions: Some(false),
+                lines: Some(false),
+                columns: Some(false),
+                file_names: Some(false),
+                names: Some(false),
+            };
         }
         if protect.mode == Mode::Encrypted {
             // A launcher that is locked down takes it from nowhere but where a device has it.

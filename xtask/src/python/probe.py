@@ -64,6 +64,7 @@ def facts():
         "magic": int.from_bytes(MAGIC_NUMBER[:2], "little"),
         "stdlib": sysconfig.get_path("stdlib"),
         "platstdlib": sysconfig.get_path("platstdlib"),
+        "include": sysconfig.get_path("include"),
         "path": sys.path,
         "builtins": list(sys.builtin_module_names),
         "frozen": frozen_names(),

@@ -127,8 +127,11 @@ impl Symbols {
 
     /// The path inside the launcher of a file that a traceback names: what follows the launcher's own
     /// path, which ends in the application's name unless it was `renamed`, or that of a module that is
-    /// named instead.
+    /// named instead. Code that does not know where it is has another name for its file.
     pub fn inside<'a>(&'a self, path: &'a str, renamed: bool) -> Option<&'a str> {
+        if let Some(inside) = self.index.called.get(path) {
+            return Some(inside);
+        }
         if let Some(module) = nameless_module(path) {
             return self.modules.get(module).map(String::as_str);
         }

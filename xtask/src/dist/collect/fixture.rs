@@ -123,6 +123,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         magic: 3495,
         stdlib: root.join("lib"),
         dynload: root.join("lib/lib-dynload"),
+        include: root.join("include"),
         ext_suffix: ".cpython-311-x86_64-linux-gnu.so".to_owned(),
         builtins: strings(&["sys", "time"]),
         exports: [("_accel".to_owned(), strings(&["fast", "C"]))].into(),

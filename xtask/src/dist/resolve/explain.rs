@@ -3,13 +3,15 @@
 use super::tool::{Tool, Tools};
 
 /// What was being done.
-pub(super) enum Act {
+pub(in crate::dist) enum Act {
     /// Choosing versions.
     Lock,
     /// Installing what is locked, by this file's name.
     Install(String),
     /// Reading `uv.lock`.
     Export,
+    /// Installing a tool of this name and version, which no lock names.
+    Tool(String),
 }
 
 /// The tool's explanation under a headline of ours.
@@ -104,6 +106,7 @@ fn headline(place: &Place, act: &Act, said: &str) -> String {
     if has(&["No solution found", "ResolutionImpossible"]) {
         return match act {
             Act::Lock => format!("the dependencies of {app} cannot be satisfied"),
+            Act::Tool(name) => format!("{name} is not to be had for Python {python}"),
             _ => "what is locked cannot be installed".to_owned(),
         };
     }
@@ -111,6 +114,9 @@ fn headline(place: &Place, act: &Act, said: &str) -> String {
         Act::Lock => format!("{tool} cannot lock the dependencies of {app}"),
         Act::Install(file) => format!("{tool} cannot install what {file} names"),
         Act::Export => "uv cannot read uv.lock".to_owned(),
+        Act::Tool(name) => {
+            format!("{tool} cannot install {name}, which [tool.pyrmware.protect] needs")
+        }
     }
 }
 

@@ -21,7 +21,7 @@ const VARIABLE: &str = "PYRMWARE_RESOLVER";
 
 /// An installer.
 #[derive(Debug, Clone)]
-pub(super) enum Tool {
+pub(in crate::dist) enum Tool {
     /// The program `uv`.
     Uv(PathBuf),
     /// A Python that can run pip.
@@ -29,7 +29,7 @@ pub(super) enum Tool {
 }
 
 /// The tool, looked for when it is needed first: where everything is there already, none is started.
-pub(super) struct Tools<'a> {
+pub(in crate::dist) struct Tools<'a> {
     pub config: &'a Config,
     pub interpreter: &'a Interpreter,
     pub epoch: u64,

@@ -1,0 +1,1 @@
+"""What is in the vault nobody is to read."""

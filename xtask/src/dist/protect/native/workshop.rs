@@ -1,0 +1,230 @@
+//! Where a tool works: a folder with the sources, made for it and thrown away, and the cache of what came out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use super::{Source, Tool};
+use crate::dist::hex;
+use crate::dist::protect::MADE;
+use crate::dist::resolve::Plan;
+use crate::python::remedy;
+
+/// Grows when the same inputs are to give other results.
+const FORM: u32 = 1;
+/// Of what a tool says in vain so many lines are shown.
+const SHOWN: usize = 20;
+
+/// A tool, and for what it works.
+pub struct Workshop<'a> {
+    /// For what.
+    pub plan: &'a Plan,
+    /// The tool.
+    pub tool: &'a Tool,
+    /// Where it is installed: looked for when it is needed first.
+    place: OnceLock<PathBuf>,
+}
+
+/// The folders of one run.
+pub struct Folder {
+    /// Holds all others.
+    pub top: PathBuf,
+    /// The sources, each at its path inside the payload; the tool runs here.
+    pub sources: PathBuf,
+    /// What is kept.
+    pub out: PathBuf,
+}
+
+/// What a process said, and whether it was content.
+pub struct Said {
+    /// It exited with 0.
+    pub well: bool,
+    /// stdout, then stderr.
+    pub text: String,
+}
+
+impl<'a> Workshop<'a> {
+    pub(super) fn new(plan: &'a Plan, tool: &'a Tool) -> Self {
+        Workshop { plan, tool, place: OnceLock::new() }
+    }
+
+    /// The folder with what `work` has made of these sources: now, or at an earlier time from the same sources in
+    /// the same way.
+    ///
+    /// # Errors
+    /// What the work has to say; a file cannot be written.
+    pub fn made(
+        &self,
+        sources: &[&Source],
+        way: &[String],
+        work: impl FnOnce(&Folder) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let cache = self.plan.config.paths.cache().join(MADE[0]);
+        let key = self.key(sources, way);
+        let place = cache.join(&key[..2]).join(&key[2..]);
+        if place.is_dir() {
+            return Ok(place);
+        }
+        let act = || format!("cannot write {}", place.display());
+        let above = cache.join(&key[..2]);
+        fs::create_dir_all(&above).with_context(act)?;
+        let aside =
+            tempfile::Builder::new().prefix(".new-").tempdir_in(&cache).with_context(act)?;
+        let top = aside.path().to_owned();
+        let folder = Folder { sources: top.join("sources"), out: top.join("out"), top };
+        fs::create_dir(&folder.out).with_context(act)?;
+        for source in sources {
+            folder.add(&source.path, &source.text)?;
+        }
+        work(&folder)?;
+        match fs::rename(&folder.out, &place) {
+            // Another run was faster.
+            Err(error) if !place.is_dir() => Err(error).with_context(act),
+            _ => Ok(place),
+        }
+    }
+
+    /// Everything that the result depends on.
+    fn key(&self, sources: &[&Source], way: &[String]) -> String {
+        let interpreter = &self.plan.interpreter;
+        let prefix = interpreter.prefix.to_string_lossy();
+        let compiler = compiler();
+        let head = [
+            self.tool.name,
+            self.tool.version,
+            &interpreter.full_version,
+            &prefix,
+            &interpreter.ext_suffix,
+            &self.plan.target,
+            &compiler.to_string_lossy(),
+        ];
+        let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        };
+        add(&FORM.to_le_bytes());
+        add(&self.plan.epoch.to_le_bytes());
+        head.iter().for_each(|part| add(part.as_bytes()));
+        add(&(way.len() as u64).to_le_bytes());
+        way.iter().for_each(|word| add(word.as_bytes()));
+        for source in sources {
+            add(source.name.as_bytes());
+            add(source.path.as_bytes());
+            add(&[source.docstrings.into()]);
+            add(&source.text);
+        }
+        hex(&hash.finalize())
+    }
+
+    /// A process of the interpreter that has the tool, and knows nothing of the user.
+    ///
+    /// # Errors
+    /// The tool is not there and cannot be installed.
+    pub fn command(&self, folder: &Folder) -> Result<Command> {
+        let place = match self.place.get() {
+            Some(place) => place,
+            None => {
+                let place = self.tool.installed(self.plan)?;
+                self.place.get_or_init(|| place)
+            }
+        };
+        let mut command = self.plan.interpreter.command();
+        command.env("PYTHONPATH", place);
+        self.settle(&mut command, folder);
+        Ok(command)
+    }
+
+    /// The compiler of C.
+    pub fn compiler(&self, folder: &Folder) -> Command {
+        let mut command = Command::new(compiler());
+        command.env_clear().env("LC_ALL", "C.UTF-8");
+        self.settle(&mut command, folder);
+        command
+    }
+
+    /// Gives a process what it may know.
+    fn settle(&self, command: &mut Command, folder: &Folder) {
+        for name in ["PATH", "TMPDIR", "CC", "LD_LIBRARY_PATH"] {
+            if let (Some(value), None) =
+                (std::env::var_os(name), command.get_envs().find(|(known, _)| *known == name))
+            {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("HOME", &folder.top)
+            .env("SOURCE_DATE_EPOCH", self.plan.epoch.to_string())
+            .current_dir(&folder.sources)
+            .stdin(Stdio::null());
+    }
+
+    /// Checks that C can be compiled for the interpreter.
+    ///
+    /// # Errors
+    /// There are no headers; with what installs them.
+    pub fn need_headers(&self) -> Result<()> {
+        let interpreter = &self.plan.interpreter;
+        ensure!(
+            interpreter.include.join("Python.h").is_file(),
+            "{} compiles with the headers of Python {}, which are not in {}; remedy: {}",
+            self.tool.name,
+            interpreter.full_version,
+            interpreter.include.display(),
+            remedy::install(&[remedy::python_headers(interpreter)])
+        );
+        Ok(())
+    }
+
+    /// The error of a run that failed for no reason that is known.
+    pub fn failed(&self, said: &Said) -> anyhow::Error {
+        let Tool { name, version, .. } = self.tool;
+        let lines: Vec<&str> = said.text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
+        let last = if last.is_empty() { "it said nothing".to_owned() } else { last };
+        anyhow::Error::msg(last).context(format!("{name} {version} failed"))
+    }
+}
+
+impl Folder {
+    /// Writes a file among the sources.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn add(&self, path: &str, text: &[u8]) -> Result<()> {
+        let file = self.sources.join(path);
+        let folder = file.parent().unwrap_or(&self.sources);
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&file, text))
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+/// Runs a process to its end.
+///
+/// # Errors
+/// It does not start.
+pub fn finish(command: &mut Command) -> Result<Said> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let remedy = || {
+        let package = remedy::install(&["gcc".to_owned()]);
+        match Path::new(&program).is_absolute() {
+            true => format!("cannot start {program}"),
+            false => format!("cannot start {program}; remedy: {package}, or name a compiler in CC"),
+        }
+    };
+    let output = command.output().with_context(remedy)?;
+    let text =
+        [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
+    Ok(Said { well: output.status.success(), text: text.concat() })
+}
+
+/// `CC`, or the system's.
+fn compiler() -> PathBuf {
+    let named = std::env::var_os("CC").filter(|name| !name.is_empty());
+    named.map_or_else(|| which::which("cc").unwrap_or_else(|_| "cc".into()), PathBuf::from)
+}

@@ -1,0 +1,152 @@
+//! Nuitka: one shared object for each top-level package or module.
+//!
+//! What is in such an object is imported through a finder of its own, so only the top-level package stays in the
+//! tree. Modules of the package that ship in another form stay beside it, and are found as ever.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::native::{self, Folder, Source, Tool, Workshop, finish};
+use super::{MADE, Sealed};
+use crate::config::Mode;
+use crate::dist::collect::Kind;
+use crate::dist::collect::names::is_within;
+
+/// The tool.
+pub const TOOL: Tool = Tool {
+    name: "Nuitka",
+    mode: Mode::Nuitka,
+    version: "4.3.3",
+    packages: &["nuitka==4.3.3"],
+    needs: &["collections.abc", "functools", "inspect", "types"],
+};
+
+/// Tells what Nuitka compiles where it is; see there.
+const HEADER: &str = include_str!("nuitka/place.h");
+const HEADER_NAME: &str = "place.h";
+
+/// What is compiled and linked is to be as small as it gets, and is the same for the same sources.
+const CFLAGS: &str = "-D_GNU_SOURCE=1 -g0";
+const LDFLAGS: &str = "-Wl,-s -Wl,--build-id=none";
+
+/// Compiles the packages and puts the shared objects into the tree.
+///
+/// # Errors
+/// A part of a package is named, there are no headers, or Nuitka fails.
+pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -> Result<()> {
+    let packages = packages(sealed, &sources)?;
+    workshop.need_headers()?;
+    for (top, parts) in packages {
+        let root = parts.iter().find(|part| part.name == top).context("it was looked for")?;
+        let way = way(workshop, root, &parts);
+        let known = [way.as_slice(), &[HEADER, CFLAGS, LDFLAGS].map(str::to_owned)].concat();
+        let made = workshop.made(&parts, &known, |folder| compile(workshop, folder, root, &way))?;
+        native::replace(workshop.plan, sealed, root, &object(&made)?)?;
+        let modules = &mut sealed.compiled.kept.graph.tree.modules;
+        parts
+            .iter()
+            .filter(|part| part.name != top)
+            .for_each(|part| drop(modules.remove(&part.name)));
+        drop_empty(modules, top);
+        parts.iter().filter(|part| part.name != top).for_each(|part| native::forget(sealed, part));
+    }
+    Ok(())
+}
+
+/// Top-level name -> the sources of what is compiled together.
+fn packages<'s>(
+    sealed: &Sealed,
+    sources: &'s [Source],
+) -> Result<BTreeMap<&'s str, Vec<&'s Source>>> {
+    let mut packages: BTreeMap<&str, Vec<&Source>> = BTreeMap::new();
+    for source in sources {
+        let top = source.name.split('.').next().unwrap_or(&source.name);
+        packages.entry(top).or_default().push(source);
+    }
+    for (top, parts) in &packages {
+        if parts.iter().any(|part| part.name == *top) {
+            continue;
+        }
+        let module = &parts[0].name;
+        let tree = &sealed.compiled.kept.graph.tree;
+        if tree.modules.get(*top).is_some_and(|top| top.kind == Kind::Namespace) {
+            bail!(
+                "module {module} is to be protected by nuitka, which compiles top-level packages, and {top} is a \
+                 namespace without __init__.py; give it one, or protect {top} by cython, module by module"
+            );
+        }
+        bail!(
+            "module {module} is to be protected by nuitka, which compiles whole top-level packages: name {top}, or \
+             protect {module} by cython, module by module"
+        );
+    }
+    Ok(packages)
+}
+
+/// Nuitka's arguments.
+fn way(workshop: &Workshop<'_>, root: &Source, parts: &[&Source]) -> Vec<String> {
+    let mode = if root.package { "--mode=package" } else { "--mode=module" };
+    let mut words = vec![mode, "--quiet", "--no-progressbar", "--no-pyi-file"];
+    // For the whole object or not at all.
+    words.extend(
+        (!parts.iter().any(|part| part.docstrings)).then_some("--python-flag=no_docstrings"),
+    );
+    let words = words.into_iter().map(str::to_owned);
+    words.chain(workshop.plan.config.project.protect.nuitka.iter().cloned()).collect()
+}
+
+fn compile(workshop: &Workshop<'_>, folder: &Folder, root: &Source, way: &[String]) -> Result<()> {
+    let header = folder.top.join(HEADER_NAME);
+    fs::write(&header, HEADER).with_context(|| format!("cannot write {}", header.display()))?;
+    let mut nuitka = workshop.command(folder)?;
+    let top = folder.top.display();
+    nuitka
+        .args(["-m", "nuitka"])
+        .args(way)
+        .args(["--output-dir=../built", "--remove-output"])
+        .arg(if root.package { &root.name } else { &root.path })
+        // What it learns of C compilers, and a ccache where there is one.
+        .env("NUITKA_CACHE_DIR", workshop.plan.config.paths.cache().join(MADE[1]))
+        .env("CCFLAGS", format!("{CFLAGS} -ffile-prefix-map={top}/= -include {}", header.display()))
+        .env("LDFLAGS", LDFLAGS);
+    let said = finish(&mut nuitka)?;
+    ensure!(
+        said.well,
+        workshop.failed(&said).context(format!(
+            "Nuitka cannot compile {}; {}",
+            root.name,
+            TOOL.otherwise(&root.name)
+        ))
+    );
+    let built = object(&folder.top.join("built"))?;
+    let to = folder.out.join(built.file_name().unwrap_or_default());
+    fs::rename(&built, &to).with_context(|| format!("cannot write {}", to.display()))
+}
+
+/// The only shared object in a folder.
+fn object(folder: &Path) -> Result<PathBuf> {
+    let act = || format!("looking for Nuitka's shared object in {}", folder.display());
+    let entries =
+        fs::read_dir(folder).with_context(act)?.collect::<Result<Vec<_>, _>>().with_context(act)?;
+    let mut paths = entries.iter().map(fs::DirEntry::path);
+    let found = paths.find(|path| path.extension().is_some_and(|kind| kind == "so"));
+    found.with_context(|| format!("there is none in {}", folder.display()))
+}
+
+/// Takes out namespaces of a package below which nothing is left: what they held is in the object.
+fn drop_empty(modules: &mut BTreeMap<String, crate::dist::collect::Module>, top: &str) {
+    let inside = |name: &str| name != top && is_within(name, top);
+    let filled: Vec<String> = modules
+        .iter()
+        .filter(|(name, module)| inside(name) && module.kind != Kind::Namespace)
+        .map(|(name, _)| name.clone())
+        .collect();
+    modules.retain(|name, module| {
+        !inside(name)
+            || module.kind != Kind::Namespace
+            || filled.iter().any(|other| is_within(other, name))
+    });
+}
