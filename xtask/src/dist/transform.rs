@@ -349,7 +349,7 @@ fn without_names<'f>(
     if let Some(first) = curious.first().filter(|_| !all) {
         let more = match curious.len() - 1 {
             0 => String::new(),
-            more => format!(" and {more} more modules"),
+            more => format!(" and {more} more"),
         };
         notes.push(format!(
             "local variables keep their names: {first}{more} can ask for those of others; name what may \
