@@ -89,7 +89,8 @@ async def gather():
     async with Reactor().opened() as reactor:
         found = [number async for number in reactor.readings(4) if number % 2]
     results = await asyncio.gather(*(asyncio.sleep(0, number) for number in found))
-    return found, results, inspect.iscoroutinefunction(gather) or asyncio.iscoroutinefunction(gather)
+    known = inspect.iscoroutinefunction(gather) or asyncio.iscoroutinefunction(gather)
+    return found, results, known
 
 
 def language():
@@ -103,7 +104,7 @@ def language():
     print(float(3), 7 // -2, 2**70, "ä".encode(), isinstance(rod.depth, int))
     print(Reactor.__qualname__, fail.__module__, __name__, __package__)
     scale = 3
-    print([(lambda x, by=by: x * by * scale)(2) for by in range(3)])
+    print([scaled(2) for scaled in [lambda x, by=by: x * by * scale for by in range(3)]])
 
 
 def data():

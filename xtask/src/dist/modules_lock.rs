@@ -14,10 +14,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::collect::{Kind, Module};
+use super::collect::Kind;
 use super::hex;
 use super::pack::Packed;
-use super::prune::{Kept, ask};
+use super::protect::Sealed;
+use super::prune::ask;
 use super::resolve::Plan;
 use crate::config::HOST;
 
@@ -57,7 +58,7 @@ impl ModulesLock {
             ),
             false => None,
         };
-        Ok(ModulesLock { file, text: text(plan, &packed.sealed.compiled.kept)?, old })
+        Ok(ModulesLock { file, text: text(plan, &packed.sealed)?, old })
     }
 
     /// What is to be told or refused before the launcher is built.
@@ -136,7 +137,8 @@ fn conditions(text: &str) -> &str {
     comments.last().unwrap_or_default().trim_start_matches(['#', ' '])
 }
 
-fn text(plan: &Plan, kept: &Kept) -> Result<String> {
+fn text(plan: &Plan, sealed: &Sealed) -> Result<String> {
+    let kept = &sealed.compiled.kept;
     let (major, minor) = plan.interpreter.version;
     let mut text = format!(
         "# The modules in the launcher of {}: name, hash of the source, what brings it in.\n\
@@ -146,18 +148,27 @@ fn text(plan: &Plan, kept: &Kept) -> Result<String> {
     );
     let ways = ask::ways(&plan.config.project, kept);
     let modules = kept.graph.tree.modules.iter();
-    for (name, module) in modules.filter(|(_, module)| module.kind != Kind::Interpreter) {
+    let modules = modules.filter(|(_, module)| module.kind != Kind::Interpreter);
+    let mut files: BTreeMap<String, Option<&PathBuf>> =
+        modules.map(|(name, module)| (name.clone(), module.file.as_ref())).collect();
+    // Whatever tools have made of sources, and whether or not a module has a file of its own.
+    for (path, file) in &sealed.sources {
+        let stem = path.strip_suffix(".py").unwrap_or(path);
+        let name = stem.strip_suffix("/__init__").unwrap_or(stem).replace('/', ".");
+        files.insert(name, Some(file));
+    }
+    for (name, file) in &files {
         let reason = match ways.get(name) {
             Some(Some((importer, edge))) => format!("{importer} ({})", edge.kind.label()),
             _ => ask::because(&plan.config.project, kept, name).unwrap_or_else(|| "-".to_owned()),
         };
-        text.push_str(&format!("{name} {} {reason}\n", hash(name, module)?));
+        text.push_str(&format!("{name} {} {reason}\n", hash(name, *file)?));
     }
     Ok(text)
 }
 
-fn hash(name: &str, module: &Module) -> Result<String> {
-    let Some(file) = &module.file else { return Ok("-".to_owned()) };
+fn hash(name: &str, file: Option<&PathBuf>) -> Result<String> {
+    let Some(file) = file else { return Ok("-".to_owned()) };
     let bytes = fs::read(file)
         .with_context(|| format!("cannot read module {name} from {}", file.display()))?;
     Ok(hex(&Sha256::digest(bytes))[..DIGITS].to_owned())

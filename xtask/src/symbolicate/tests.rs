@@ -30,6 +30,7 @@ fn symbols() -> (tempfile::TempDir, Symbols) {
         entry: "app.rooms".to_owned(),
         sources: BTreeMap::from([("app/rooms.py".to_owned(), "/src/app/rooms.py".into())]),
         first_lines: BTreeSet::from(["app/rooms.py".to_owned()]),
+        called: [("<frozen app.rooms>".to_owned(), "app/rooms.py".to_owned())].into(),
     };
     let symbols = Symbols::new(folder.path().to_owned(), index);
     (folder, symbols)
@@ -108,6 +109,11 @@ fn what_is_there_or_not_known_stays() {
         (
             "  File \"/app/app/rooms.py\", line 3, in enter\n    raise\n    ^^^^^\n",
             "  File \"/src/app/rooms.py\", line 3, in enter\n    raise\n    ^^^^^\n",
+        ),
+        // Code that does not know where it is.
+        (
+            "  File \"<frozen app.rooms>\", line 3, in enter\n",
+            "  File \"/src/app/rooms.py\", line 3, in enter\n    raise LookupError(\"no room\")\n",
         ),
         // No such line; an empty one; none that is known.
         (

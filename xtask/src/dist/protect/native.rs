@@ -227,3 +227,58 @@ pub fn forget(sealed: &mut Sealed, source: &Source) {
     sealed.compiled.forms.remove(&source.name);
     sealed.sources.insert(source.path.clone(), source.file.clone());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::collect::fixture::Fixture;
+
+    #[test]
+    fn headers_that_are_missing_are_named_with_the_remedy() {
+        let fixture = Fixture::new("app", &[("app/app.py", "")]);
+        let folder = fixture.plan.interpreter.include.clone();
+        let workshop = Workshop::new(&fixture.plan, &cython::TOOL);
+        let error = workshop.need_headers().unwrap_err().to_string();
+        let text = format!(
+            "Cython compiles with the headers of Python 3.11.2, which are not in {}; remedy: ",
+            folder.display()
+        );
+        assert!(error.starts_with(&text) && error.contains("libpython3.11-dev"), "{error}");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("Python.h"), "").unwrap();
+        assert!(workshop.need_headers().is_ok());
+    }
+
+    #[test]
+    fn another_architecture_needs_a_container() {
+        let mut fixture = Fixture::new("app", &[("app/app.py", ""), ("app/other.py", "")]);
+        fixture.plan.target = "mips-unknown-linux-gnu".to_owned();
+        let compiled = crate::dist::compile::Compiled {
+            kept: crate::dist::prune::Kept {
+                graph: crate::dist::scan::Graph {
+                    tree: crate::dist::collect::run(&fixture.plan).unwrap(),
+                    ..Default::default()
+                },
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let modes = BTreeMap::from([("other".to_owned(), Mode::Cython)]);
+        let mut sealed = Sealed { compiled, modes, ..Sealed::default() };
+        let error = run(&fixture.plan, &mut sealed).unwrap_err().to_string();
+        assert!(
+            error.starts_with("Cython for mips-unknown-linux-gnu needs a container, which"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn only_the_tools_that_are_used_need_modules() {
+        let of = |modes: &[Mode]| -> Vec<String> {
+            needs(&modes.iter().copied().collect()).map(|(name, _)| name).collect()
+        };
+        assert_eq!(of(&[Mode::Bytecode, Mode::Encrypted, Mode::Pyarmor]), Vec::<String>::new());
+        assert_eq!(of(&[Mode::Cython]), ["collections.abc", "types"]);
+        assert!(of(&[Mode::Nuitka]).contains(&"inspect".to_owned()));
+    }
+}
