@@ -219,6 +219,20 @@ fn keys_come_from_where_the_device_has_them() {
     drop(key);
 }
 
+#[test]
+fn verbs_that_start_the_launcher_lend_it_the_key() {
+    let bunker = &*BUNKER;
+    let project = bunker.project("lent", &bunker.encrypted("env:BUNKER_KEY"));
+    let out = bunker.path("lent.image");
+    for (verb, told) in [("run", "4711 is the hidden code\n"), ("trace", ""), ("startup", "")] {
+        let task = support::xtask().args([verb, "-q", "--project"]).arg(&project).arg("--out");
+        let ended = task.arg(&out).args(["--", "word"]).run().success();
+        assert!(ended.out().contains(told), "{verb}: {ended}");
+    }
+    let trace = fs::read_to_string(project.join("pyrmware.trace")).expect("it is written");
+    assert!(trace.lines().any(|line| line == "bunker.core"), "{trace}");
+}
+
 /// A key in the user's keyring.
 struct Kernel(libc::c_long);
 

@@ -24,7 +24,7 @@ pub mod verify;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -133,6 +133,13 @@ fn build(config: Config, ui: &Ui) -> Result<Outcome> {
 }
 
 impl Outcome {
+    /// The launcher, to be run on this machine.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.launcher);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// As `--message-format json` tells it.
     fn event(&self) -> serde_json::Value {
         json!({

@@ -87,7 +87,7 @@ impl Args {
         let image = dist::run(config, ui)?;
         let limit = Duration::from_secs(self.limit);
         let setup = subject::Setup { project: &project, args: &self.args, limit, log: &log };
-        let mut subject = Subject::start(&image.launcher, &scenario, &setup)?;
+        let mut subject = Subject::start(image.command(), &scenario, &setup)?;
 
         let check = Check { ui, rules: &rules, origins: origins(&image.folder)?, cycles };
         let (cycles, growth) = check.run(&mut subject, warmup)?;

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Context;
 
 use crate::config::{Config, Flags};
-use crate::dist::{self, Outcome};
+use crate::dist;
 use crate::ui::Ui;
 
 /// Build, then run the launcher; its exit code is passed on
@@ -26,11 +26,12 @@ impl Args {
     /// # Errors
     /// What `dist` has to say, or that the launcher cannot be started.
     pub fn run(self, ui: &Ui) -> anyhow::Result<ExitCode> {
-        let Outcome { launcher, environment, .. } = dist::run(Config::load(&self.flags)?, ui)?;
-        ui.status("Running", launcher.display());
-        let mut command = Command::new(&launcher);
-        command.args(self.args).envs(environment);
-        become_process(command).with_context(|| format!("cannot start {}", launcher.display()))
+        let image = dist::run(Config::load(&self.flags)?, ui)?;
+        ui.status("Running", image.launcher.display());
+        let mut command = image.command();
+        command.args(self.args);
+        let failed = || format!("cannot start {}", image.launcher.display());
+        become_process(command).with_context(failed)
     }
 }
 

@@ -85,18 +85,15 @@ impl Args {
     /// What `dist` has to say, or that the launcher cannot be started or records nothing.
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let config = Config::load(&self.flags)?;
-        let folder = match &self.read {
-            Some(_) => config.out.clone(),
-            None => dist::run(config.clone(), ui)?.folder,
+        let courses = match &self.read {
+            Some(file) => vec![read(file)?],
+            None => self.record(&config, &dist::run(config.clone(), ui)?, ui)?,
         };
+        let folder = config.out.clone();
         let file = folder.join(report::JSON);
         let report = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let report: Value = serde_json::from_slice(&report)
             .with_context(|| format!("{} is no JSON", file.display()))?;
-        let courses = match &self.read {
-            Some(file) => vec![read(file)?],
-            None => self.record(&config, ui)?,
-        };
         let outcome = Outcome::of(&config, &report, courses)?;
         if let Some(file) = &self.save {
             let text = serde_json::to_string_pretty(&outcome)? + "\n";
@@ -109,7 +106,7 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn record(&self, config: &Config, ui: &Ui) -> Result<Vec<Course>> {
+    fn record(&self, config: &Config, image: &dist::Outcome, ui: &Ui) -> Result<Vec<Course>> {
         let name = &config.project.name;
         if config.device.locked_down {
             bail!(
@@ -120,9 +117,11 @@ impl Args {
         let default = config.project.verify.iter().flatten().map(OsString::from);
         let args: Vec<OsString> =
             if self.args.is_empty() { default.collect() } else { self.args.clone() };
-        let launcher = config.out.join(name);
         let limit = Duration::from_secs(self.limit);
-        let start = Start { launcher: &launcher, args: &args, limit, clean: false };
+        let variables: Vec<_> =
+            image.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let launcher = &image.launcher;
+        let start = Start { launcher, args: &args, variables: &variables, limit, clean: false };
         let words: Vec<_> = args.iter().map(|word| word.to_string_lossy()).collect();
         let times = if self.runs == 1 { "once".into() } else { format!("{} times", self.runs) };
         let what = format!("{name} {} {times}", words.join(" "));

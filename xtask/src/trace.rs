@@ -68,7 +68,7 @@ impl Args {
             };
             let image = dist::run(config, ui)?;
             ui.status("Tracing", image.launcher.display());
-            let status = run(&image.launcher, &args, &file)?;
+            let status = run(image.command(), &args, &file)?;
             if !status.success() {
                 ui.warning(format_args!(
                     "the launcher ended with {status}; what it had imported until then is taken in"
@@ -92,14 +92,14 @@ impl Args {
 }
 
 /// Runs the launcher on the terminal. Ctrl-C, with which a server is ended, is for the launcher only.
-fn run(launcher: &Path, args: &[OsString], file: &Path) -> Result<ExitStatus> {
+fn run(mut launcher: Command, args: &[OsString], file: &Path) -> Result<ExitStatus> {
     // A launcher that imports nothing of its payload writes nothing.
     fs::write(file, "").with_context(|| format!("cannot write {}", file.display()))?;
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))
         .context("cannot leave Ctrl-C to the launcher")?;
-    let mut command = Command::new(launcher);
-    command.args(args).env(VARIABLE, file);
-    command.status().with_context(|| format!("cannot start {}", launcher.display()))
+    launcher.args(args).env(VARIABLE, file);
+    let failed = |launcher: &Command| format!("cannot start {}", launcher.get_program().display());
+    launcher.status().with_context(|| failed(&launcher))
 }
 
 /// The modules that a launcher's lines say are wanted. A line is a module of the payload, or

@@ -33,7 +33,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// It cannot be started, or records nothing.
 pub fn run(image: &Image, command: &[String]) -> Result<Course> {
     let args: Vec<OsString> = command.iter().map(OsString::from).collect();
-    let start = Start { launcher: &image.launcher, args: &args, limit: LIMIT, clean: true };
+    let variables = image.packed.sealed.environment();
+    let launcher = &image.launcher;
+    let start = Start { launcher, args: &args, variables: &variables, limit: LIMIT, clean: true };
     let (courses, _) = start.record(RUNS)?;
     median(courses).context("it was not started")
 }
@@ -226,6 +228,8 @@ pub struct Start<'a> {
     pub launcher: &'a Path,
     /// What the application is called with.
     pub args: &'a [OsString],
+    /// Its variables: the key that the machine which builds lends it.
+    pub variables: &'a [(&'a str, &'a str)],
     /// An application that is still running then is killed.
     pub limit: Duration,
     /// In an empty environment, as verify does it.
@@ -257,7 +261,7 @@ impl Start<'_> {
         if self.clean {
             command.env_clear().env("PATH", "/nonexistent");
         }
-        command.env(VARIABLE, file);
+        command.envs(self.variables.iter().copied()).env(VARIABLE, file);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = SystemTime::now();
         let mut child =

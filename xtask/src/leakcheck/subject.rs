@@ -69,7 +69,7 @@ impl<'a> Subject<'a> {
     /// # Errors
     /// It cannot be started, ends, or does not become ready in time.
     pub fn start(
-        launcher: &Path,
+        mut launcher: Command,
         scenario: &'a Scenario,
         setup: &Setup<'a>,
     ) -> Result<Subject<'a>> {
@@ -84,12 +84,11 @@ impl<'a> Subject<'a> {
             Scenario::Function(function) => ("function", function, None, None),
             Scenario::Command { words, port } => ("application", &entry, Some(&words[..]), *port),
         };
-        let mut process = Command::new(launcher);
-        process.args(["-c", DRIVER, &path_of(theirs.as_raw_fd()), &path_of(answer.as_raw_fd())]);
-        process.args([mode, target]).args(setup.args).env(VARIABLE, "1");
-        let child = into_log(&mut process, &log)?
+        launcher.args(["-c", DRIVER, &path_of(theirs.as_raw_fd()), &path_of(answer.as_raw_fd())]);
+        launcher.args([mode, target]).args(setup.args).env(VARIABLE, "1");
+        let child = into_log(&mut launcher, &log)?
             .spawn()
-            .with_context(|| format!("cannot start {}", launcher.display()))?;
+            .with_context(|| format!("cannot start {}", launcher.get_program().display()))?;
         let (sender, answers) = channel();
         thread::spawn(move || read(BufReader::new(reader), &sender));
         let mut subject = Subject {
