@@ -2,10 +2,11 @@
 //!
 //! The manifest has the BLAKE3 hash of every file. The entry [`ROOT`], a few lines of text, has the
 //! manifest's, and [`SIGNATURE`] is minisign's signature of the root. So one signature stands for all,
-//! and a start hashes what it reads, not the payload. By hand:
+//! and a start hashes what it reads, not the payload. By hand, with the payload cut out of the launcher's
+//! read-only data, where it ends with the ZIP's comment `pyrmware manifest at …`:
 //!
 //! ```text
-//! unzip LAUNCHER .pyrmware-root .pyrmware-root.minisig .pyrmware-manifest
+//! unzip PAYLOAD .pyrmware-root .pyrmware-root.minisig .pyrmware-manifest
 //! minisign -V -p KEY.pub -m .pyrmware-root
 //! b3sum .pyrmware-manifest
 //! ```

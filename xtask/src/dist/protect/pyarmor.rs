@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 
 use super::Sealed;
 use super::native::{self, Folder, Said, Source, Tool, Workshop, finish};
 use crate::config::Mode;
 use crate::dist::collect::names::parents;
 use crate::dist::collect::{Kind, Module, Origin};
-use crate::dist::compile;
+use crate::dist::{compile, hex};
 
 /// The tool.
 pub const TOOL: Tool = Tool {
@@ -26,6 +27,8 @@ pub const TOOL: Tool = Tool {
 /// Before the name of the file that it works on, and after what its licence does not cover.
 const WORKS_ON: &str = "obfuscating file ";
 const LIMIT: &str = "out of license";
+/// Names the folder of pyarmor's licence, `~/.pyarmor` otherwise.
+const HOME: &str = "PYARMOR_HOME";
 
 /// Has pyarmor make its sources, compiles those, and puts them and the package that runs them into the tree.
 ///
@@ -33,8 +36,11 @@ const LIMIT: &str = "out of license";
 /// pyarmor refuses a module, or fails.
 pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -> Result<()> {
     let all: Vec<&Source> = sources.iter().collect();
-    let way = &workshop.plan.config.project.protect.pyarmor;
-    let made = workshop.made(&all, way, |folder| obfuscate(workshop, folder, &sources))?;
+    let home = home();
+    let mut way = workshop.plan.config.project.protect.pyarmor.clone();
+    way.extend(home.as_deref().map(licence).transpose()?);
+    let obfuscate = |folder: &Folder| obfuscate(workshop, folder, &sources, home.as_deref());
+    let made = workshop.made(&all, &way, obfuscate)?;
     for source in &sources {
         let file = made.join(&source.path);
         let code = compile::also(workshop.plan, &source.name, &source.path, &file)?;
@@ -48,7 +54,33 @@ pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -
     Ok(())
 }
 
-fn obfuscate(workshop: &Workshop<'_>, folder: &Folder, sources: &[Source]) -> Result<()> {
+/// The folder in which the user has registered pyarmor, which knows its licence; none: it is on trial.
+fn home() -> Option<PathBuf> {
+    let named = std::env::var_os(HOME).map(PathBuf::from);
+    let usual = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyarmor"));
+    named.or_else(usual).filter(|folder| folder.is_dir())
+}
+
+/// What tells one licence from another: with another one there are other results.
+fn licence(home: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    for entry in walkdir::WalkDir::new(home).max_depth(1).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("cannot list {}", home.display()))?;
+        let path = entry.path();
+        if entry.file_type().is_file() && path.extension().is_none_or(|kind| kind != "log") {
+            let read = std::fs::read(path);
+            hash.update(read.with_context(|| format!("cannot read {}", path.display()))?);
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn obfuscate(
+    workshop: &Workshop<'_>,
+    folder: &Folder,
+    sources: &[Source],
+    home: Option<&Path>,
+) -> Result<()> {
     // A folder is a package to pyarmor if it says so.
     for above in sources.iter().flat_map(|source| parents(&source.name)) {
         let path = format!("{}/__init__.py", above.replace('.', "/"));
@@ -59,6 +91,7 @@ fn obfuscate(workshop: &Workshop<'_>, folder: &Folder, sources: &[Source]) -> Re
     let top = |source: &Source| source.path.split('/').next().unwrap_or_default().to_owned();
     let tops: BTreeSet<String> = sources.iter().map(top).collect();
     let mut pyarmor = workshop.command(folder)?;
+    pyarmor.envs(home.map(|home| (HOME, home)));
     pyarmor.args(["-m", "pyarmor.cli", "gen", "-O", "../out", "-r"]);
     let said = finish(pyarmor.args(&workshop.plan.config.project.protect.pyarmor).args(tops))?;
     let missing = sources.iter().find(|source| !folder.out.join(&source.path).is_file());
@@ -142,5 +175,23 @@ fn add(workshop: &Workshop<'_>, sealed: &mut Sealed, made: &Path, path: &str) ->
             sealed.compiled.bytecode.insert(name, code);
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_licence_is_another_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("license.lic", "one");
+        let one = licence(folder.path()).unwrap();
+        write("pyarmor.debug.log", "what it did");
+        assert_eq!(licence(folder.path()).unwrap(), one);
+        write("license.lic", "another");
+        assert_ne!(licence(folder.path()).unwrap(), one);
     }
 }
