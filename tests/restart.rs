@@ -17,10 +17,13 @@ use crate::support::workspace::{dist, workspace};
 
 /// Says who it is, then does what its first argument says.
 const STEADY: &str = r#"
+import atexit
+import gzip
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 
 import pyrmware
@@ -39,6 +42,30 @@ def serve():
         client.close()
 
 
+HELD = []
+
+
+def hold(path):
+    """Has files open that nobody closes, and work for the end."""
+
+    def wait():
+        threading.main_thread().join()
+        with open(path("thread"), "w") as file:
+            file.write("was waited for")
+
+    def at_exit():
+        with open(path("atexit"), "w") as file:
+            file.write("was called")
+
+    threading.Thread(target=wait).start()
+    atexit.register(at_exit)
+    for name, opened in (("text", open), ("packed", gzip.open)):
+        HELD.append(opened(path(name), "wt"))
+        HELD[-1].write("was written")
+    HELD.append(open(path("bytes"), "wb"))
+    HELD[-1].write(b"were written")
+
+
 def main():
     at = time.monotonic_ns()
     mode = sys.argv[1] if len(sys.argv) > 1 else "wait"
@@ -55,13 +82,25 @@ def main():
         env = os.environ
         print(env["LISTEN_FDS"], env["LISTEN_FDNAMES"], env["LISTEN_PID"] == str(os.getpid()), flush=True)
         serve()
-    if mode in ("hoard", "oom"):
+    if mode == "hold":
+        if last:
+            for name in sorted(os.listdir(sys.argv[2])):
+                with (gzip.open if name == "packed" else open)(os.path.join(sys.argv[2], name), "rt") as file:
+                    print(name, file.read(), flush=True)
+            return 0
+        hold(lambda name: os.path.join(sys.argv[2], name))
+        # What it has after five looks counts as what it starts with.
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            pyrmware.heartbeat()
+            time.sleep(0.1)
+    if mode in ("hoard", "oom", "hold"):
         if last:
             return 0
         hoard = []
         while True:
             hoard.append(b"x" * 1_000_000)
-            time.sleep(0.01 if mode == "hoard" else 0)
+            time.sleep(0 if mode == "oom" else 0.01)
     if mode == "beat":
         while last is None or len(sys.argv) > 2:
             pyrmware.heartbeat()
@@ -134,6 +173,7 @@ fn a_zygote_keeps_the_application_running_whatever_ends() {
     a_client_during_the_restart_is_served(&alone, &name);
     nothing_survives_the_parent(&alone);
     hoards_are_ended(&alone);
+    the_last_worker_s_files_are_whole(&alone);
     forks_may_fail(&alone);
 }
 
@@ -283,6 +323,24 @@ fn nothing_survives_the_parent(alone: &Alone) {
             assert!(since.elapsed() < Duration::from_secs(30), "{pid}");
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+/// What programs rely on at their end is done for a worker that is followed by another, too.
+fn the_last_worker_s_files_are_whole(alone: &Alone) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let (code, lines) =
+        Live::start(alone, &["hold", folder.path().to_str().expect("a path")], &[]).end();
+    let text = lines.join("\n");
+    assert_eq!(code, 0, "{text}");
+    for line in [
+        "atexit was called",
+        "bytes were written",
+        "packed was written",
+        "text was written",
+        "thread was waited for",
+    ] {
+        assert!(lines.iter().any(|said| said == line), "{line}: {text}");
     }
 }
 

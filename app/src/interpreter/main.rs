@@ -4,9 +4,10 @@ use pyo3_ffi as ffi;
 use pyrmware_payload::Entry;
 use pyrmware_payload::startup::marks;
 
+use super::depart::depart;
 use crate::importer::{self, timing};
 use crate::log::{self, EXIT_PAYLOAD, Priority};
-use crate::object::{Obj, Py, Raised, import, inspect_exception};
+use crate::object::{Obj, Py, Raised, import, inspect_exception, without_exception};
 
 /// What `python3` returns when the standard streams cannot be flushed at the end.
 const EXIT_FINALIZE: i32 = 120;
@@ -205,6 +206,34 @@ fn exits_with_zero() -> bool {
     zero
 }
 
+/// Prints what was raised, unless it is the usual end. `PyErr_Print` would end Python for any `SystemExit`.
+fn tell_end() {
+    // SAFETY: the exception's type is a live static; what is set is printed.
+    unsafe {
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_SystemExit) == 0 {
+            return ffi::PyErr_Print();
+        }
+    }
+    let mut said = None;
+    inspect_exception(|exit| {
+        let code = exit.attr("code")?;
+        // SAFETY: a live object.
+        let is_number = code.is(&Obj::none()) || unsafe { ffi::PyLong_Check(code.as_ptr()) } != 0;
+        said = (!is_number).then_some(code);
+        Ok(())
+    });
+    // What `sys.exit("text")` says.
+    without_exception(|| match &said {
+        Some(code) => {
+            let print = import("builtins")?.attr("print")?;
+            let (names, stderr) =
+                (Obj::tuple(&[&Obj::str("file")?])?, import("sys")?.attr("stderr")?);
+            print.call_with(&[code, &stderr], Some((&names, 1))).map(drop)
+        }
+        None => Ok(()),
+    });
+}
+
 /// Prints what was raised, ends Python; gives the exit code. `SystemExit` ends the process in here.
 fn end(result: Py<()>) -> i32 {
     // SAFETY: Python is initialised and is not used after this.
@@ -213,6 +242,14 @@ fn end(result: Py<()>) -> i32 {
         let mut interrupted = false;
         if result.is_ok() || exits_with_zero() {
             crate::supervisor::ends_well();
+        }
+        if crate::supervisor::restart::is_followed() {
+            if let Err(raised) = result {
+                tell_end();
+                raised.forget();
+            }
+            depart();
+            return code;
         }
         if let Err(Raised) = result {
             code = 1;

@@ -1,6 +1,7 @@
 //! CPython inside the launcher: configured, started in two phases, run, ended.
 
 mod config;
+mod depart;
 mod main;
 #[cfg(wrapped_libpython)]
 mod shortcuts;

@@ -102,6 +102,13 @@ pub fn last_exit() -> Option<&'static str> {
     START.get()?.last_exit.as_deref()
 }
 
+/// Whether this process is asked to end and a zygote has the next one ready.
+pub fn is_followed() -> bool {
+    let is_own = |start: &&Start| start.process == std::process::id();
+    let start = START.get().filter(is_own);
+    ENDING.load(Ordering::Acquire) && start.is_some_and(|start| start.on_hard == OnHard::Zygote)
+}
+
 /// What the application has to end.
 pub fn grace() -> Duration {
     START.get().map(|start| start.grace).unwrap_or_default()
