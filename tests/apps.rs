@@ -1,7 +1,7 @@
 //! Every application under `tests/apps`, and the sample: the launcher behaves as stock Python does, and
 //! asks for no module that was pruned.
 //!
-//! `PYRMWARE_APPS=all` runs all of them; without it, those that test nothing that another one does not
+//! `PYRMWARE_APPS=all` runs all of them, and `PYRMWARE_APPS=aiohttp,loops` these too; without it, those that test nothing that another one does not
 //! test too are left to whoever changes what ships.
 
 use std::collections::BTreeMap;
@@ -62,27 +62,25 @@ fn always(folder: &str, check: fn(&str)) {
 }
 
 fn with_all(folder: &str, check: fn(&str)) {
-    match all() {
+    match chosen(&[]).contains(&folder) {
         true => check(folder),
         false => println!("{folder} is tested with PYRMWARE_APPS=all"),
     }
 }
 
-/// Whether every application is to be tested.
-fn all() -> bool {
-    match std::env::var("PYRMWARE_APPS").as_deref() {
-        Ok("all") => true,
-        Ok(other) => panic!("PYRMWARE_APPS={other} means nothing; it is \"all\", or not set"),
-        Err(_) => false,
-    }
-}
-
-/// These applications; with `PYRMWARE_APPS=all`, all that there are and the sample.
+/// The applications that `PYRMWARE_APPS` names, without it these.
 pub fn chosen(by_default: &[&'static str]) -> Vec<&'static str> {
-    match all() {
-        true => FOLDERS.iter().copied().chain([SAMPLE]).collect(),
-        false => by_default.to_vec(),
+    let Ok(names) = std::env::var("PYRMWARE_APPS") else { return by_default.to_vec() };
+    let known = || FOLDERS.iter().copied().chain([SAMPLE]);
+    if names == "all" {
+        return known().collect();
     }
+    let find = |name| known().find(|known| *known == name);
+    let named = names.split(',').map(|name| {
+        find(name)
+            .unwrap_or_else(|| panic!("PYRMWARE_APPS={names}: there is no application {name}"))
+    });
+    named.collect()
 }
 
 /// `cases.toml`; tests/apps/README.md says what the keys mean.
