@@ -1,7 +1,7 @@
 //! Every application under `tests/apps`, and the sample: the launcher behaves as stock Python does, and
 //! asks for no module that was pruned.
 //!
-//! `PYRMWARE_APPS=all` runs all of them; without it, those that test nothing that another one does not
+//! `PYRMWARE_APPS=all` runs all of them, and `PYRMWARE_APPS=aiohttp,loops` these too; without it, those that test nothing that another one does not
 //! test too are left to whoever changes what ships.
 
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ macro_rules! applications {
     ($($test:ident: $folder:literal, $when:ident),* $(,)?) => {
         $(#[test] fn $test() { $when($folder, check); })*
 
+        /// All of them.
+        const FOLDERS: &[&str] = &[$($folder),*];
+
         #[test]
         fn no_application_is_forgotten() {
             let folders = ROOT.join("tests/apps").read_dir().expect("the folder is there");
@@ -29,7 +32,7 @@ macro_rules! applications {
                 .map(|path| path.file_name().expect("a name").to_string_lossy().into_owned())
                 .collect();
             found.sort();
-            assert_eq!(found, [$($folder),*], "the list in apps.rs has every folder of tests/apps");
+            assert_eq!(found, FOLDERS, "the list in apps.rs has every folder of tests/apps");
         }
     };
 }
@@ -58,12 +61,26 @@ fn always(folder: &str, check: fn(&str)) {
     check(folder);
 }
 
-pub fn with_all(folder: &str, check: fn(&str)) {
-    match std::env::var("PYRMWARE_APPS").as_deref() {
-        Ok("all") => check(folder),
-        Ok(other) => panic!("PYRMWARE_APPS={other} means nothing; it is \"all\", or not set"),
-        Err(_) => println!("{folder} is tested with PYRMWARE_APPS=all"),
+fn with_all(folder: &str, check: fn(&str)) {
+    match chosen(&[]).contains(&folder) {
+        true => check(folder),
+        false => println!("{folder} is tested with PYRMWARE_APPS=all"),
     }
+}
+
+/// The applications that `PYRMWARE_APPS` names, without it these.
+pub fn chosen(by_default: &[&'static str]) -> Vec<&'static str> {
+    let Ok(names) = std::env::var("PYRMWARE_APPS") else { return by_default.to_vec() };
+    let known = || FOLDERS.iter().copied().chain([SAMPLE]);
+    if names == "all" {
+        return known().collect();
+    }
+    let find = |name| known().find(|known| *known == name);
+    let named = names.split(',').map(|name| {
+        find(name)
+            .unwrap_or_else(|| panic!("PYRMWARE_APPS={names}: there is no application {name}"))
+    });
+    named.collect()
 }
 
 /// `cases.toml`; tests/apps/README.md says what the keys mean.
@@ -112,11 +129,12 @@ enum Compare {
 
 /// Runs every case of an application on both sides and tells all differences at once.
 fn check(folder: &str) {
-    behaves(folder, &support::image(folder), |_| true);
+    behaves(folder, &support::image(folder), true, |_| true);
 }
 
-/// The same for some cases of an application, with this image of it.
-pub fn behaves(folder: &str, image: &Image, chosen: fn(&str) -> bool) {
+/// The same for some cases of an application, with this image of it; without `frames`, what tracebacks say of
+/// functions is not compared.
+pub fn behaves(folder: &str, image: &Image, frames: bool, chosen: impl Fn(&str) -> bool) {
     let project = support::project(folder);
     let plan = support::plan(folder);
     let stock = Stock::of(&project, &plan);
@@ -137,7 +155,7 @@ pub fn behaves(folder: &str, image: &Image, chosen: fn(&str) -> bool) {
             }),
         );
         let theirs = (!case.pyrmware_only).then(|| case.run(stock.task(), &stock.path));
-        let found = case.compare(&ours, theirs.as_ref());
+        let found = case.compare(&ours, theirs.as_ref(), frames);
         problems.extend(found.map(|problem| format!("{folder}/{}: {problem}", case.name)));
         ran += 1;
     }
@@ -189,7 +207,12 @@ impl Case {
         task.run()
     }
 
-    fn compare(&self, ours: &Ended, theirs: Option<&Ended>) -> impl Iterator<Item = String> {
+    fn compare(
+        &self,
+        ours: &Ended,
+        theirs: Option<&Ended>,
+        frames: bool,
+    ) -> impl Iterator<Item = String> {
         let mut problems = Vec::new();
         for (side, ended) in [Some(("the launcher", ours)), theirs.map(|theirs| ("stock", theirs))]
             .into_iter()
@@ -209,7 +232,11 @@ impl Case {
             if self.stdout == Compare::Same && ours.stdout != theirs.stdout {
                 problems.push(format!("stdout differs\n{}", lines(&theirs.out(), &ours.out())));
             }
-            let (stock, own) = (shape::of(&theirs.err()), shape::of(&ours.err()));
+            let shape = |ended: &Ended| match frames {
+                true => shape::of(&ended.err()),
+                false => shape::without_frames(&ended.err()),
+            };
+            let (stock, own) = (shape(theirs), shape(ours));
             if self.stderr == Compare::Same && stock != own {
                 problems.push(format!("stderr differs\n{}", lines(&stock, &own)));
             }

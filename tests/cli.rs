@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::support::task::Task;
 use crate::support::{self, SAMPLE};
 
 #[test]
@@ -63,6 +64,30 @@ fn every_verb_has_help() {
         assert!(ended.out().contains("Usage: "), "{ended}");
     }
     support::xtask().arg("dust").run().exits(2);
+}
+
+#[test]
+fn doctor_says_whether_c_can_be_compiled() {
+    let found = |compiler: &str, task: Task| {
+        let ended = task.args(["--message-format", "json"]).env("CC", compiler).run();
+        let doctor = support::event(&ended, "doctor");
+        let findings = doctor["findings"].as_array().expect("a list");
+        let found = findings.iter().find(|found| found["name"] == "compiler").expect("it is there");
+        let text = |key: &str| found[key].as_str().expect("a text").to_owned();
+        (text("state"), text("text"), ended.code)
+    };
+    let doctor = |project: &Path| {
+        support::xtask().args(["doctor", "--project"]).arg(project).args(support::python())
+    };
+    let hello = support::project("hello");
+    let (state, text, _) = found("", doctor(&hello));
+    assert!(state == "ok" && text.contains("with Python.h in /"), "{text}");
+    let (state, text, code) = found("no-such-compiler", doctor(&hello));
+    assert_eq!((state.as_str(), code), ("optional", 0), "{text}");
+    assert!(text.contains("cannot start no-such-compiler; remedy: "), "{text}");
+    let asks = support::copy_of("hello");
+    append(&asks.path().join("pyproject.toml"), "\n[tool.pyrmware.protect]\nmode = \"cython\"\n");
+    assert_eq!(found("false", doctor(asks.path())).0, "missing");
 }
 
 /// The smallest application, with a `__main__` of this text.

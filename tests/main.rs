@@ -21,6 +21,7 @@ mod memory;
 mod memory_page;
 mod notify;
 mod protect_native;
+mod protected_apps;
 mod relief;
 mod reproducible;
 mod restart;

@@ -9,10 +9,10 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use pyrmware_payload::{Kind, Payload};
 use tempfile::TempDir;
 
-use crate::apps;
+use crate::sealed::BUNKER;
 use crate::support::task::{Ended, Task};
 use crate::support::workspace::{self, workspace};
-use crate::support::{self, Image, SAMPLE, golden};
+use crate::support::{self, Image, golden};
 
 /// The folder of the applications `vault`.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
@@ -37,16 +37,6 @@ fn vault(name: &str, protect: &str, files: &[(&str, &str)]) -> PathBuf {
         fs::write(file, text).expect("it is written");
     }
     project
-}
-
-/// A copy of an application whose own modules a tool gets.
-fn protected(app: &str, protect: &str) -> Image {
-    let project = support::copy_of(app);
-    let file = project.path().join("pyproject.toml");
-    let text = fs::read_to_string(&file).expect("it can be read");
-    fs::write(&file, format!("{text}\n[tool.pyrmware.protect]\n{protect}")).expect("written");
-    let out = FOLDER.path().join(format!("{app}-{}.image", protect.len()));
-    Image::of(&support::dist(project.path(), &out).args(support::python()).run().success())
 }
 
 /// The vault's image by a tool, built once. Its docstrings are out.
@@ -80,7 +70,12 @@ fn stock(word: &str) -> Ended {
 }
 
 fn works(mode: &str) {
-    let alone = image(mode).alone();
+    behaves(&image(mode), mode);
+}
+
+/// As stock Python does.
+fn behaves(image: &Image, mode: &str) {
+    let alone = image.alone();
     for word in ["language", "data", "spawn"] {
         let (ours, theirs) = (alone.task().arg(word).run(), stock(word));
         let all = |ended: &Ended| (ended.code, ended.out(), ended.err());
@@ -158,7 +153,11 @@ fn cython_compiles_each_module() {
     works("cython");
     is_symbolicated("cython");
     shows("cython", &[NAMES.as_slice(), &CONSTANTS].concat(), &["core.pyc"]);
-    assert_eq!(objects(&image("cython")).len(), 3);
+    let image = image("cython");
+    assert_eq!(objects(&image).len(), 3);
+    let forms = ["vault", "vault.core", "vault.start"].map(|name| (name, "cython"));
+    assert_eq!(image.report["protect"], serde_json::json!(BTreeMap::from(forms)));
+    assert_eq!(image.report["signed"], false);
 }
 
 #[test]
@@ -181,48 +180,23 @@ fn pyarmor_obfuscates_each_module() {
 }
 
 #[test]
-fn the_sample_works_by_every_tool() {
-    for mode in ["cython", "nuitka", "pyarmor"] {
-        let image = protected(SAMPLE, &format!("mode = \"{mode}\"\n"));
-        apps::sample_behaves(&image);
-        let warned = image.report["warnings"].to_string().contains("runs as __main__");
-        assert_eq!(warned, mode != "pyarmor", "{mode}");
-    }
-}
-
-#[test]
-fn other_applications_work_by_every_tool() {
-    apps::with_all("protected applications", |_| {
-        for (app, protect, chosen) in [
-            ("aiohttp", "mode = \"cython\"\n", None),
-            ("aiohttp", "mode = \"nuitka\"\n", None),
-            ("aiohttp", "mode = \"pyarmor\"\n", None),
-            // pydantic takes only Python's own functions for computed fields.
-            ("fastapi", "mode = \"cython\"\nmodes.\"api.models\" = \"bytecode\"\n", None),
-            ("fastapi", "mode = \"nuitka\"\n", None),
-            ("fastapi", "mode = \"pyarmor\"\n", None),
-            // `language` looks into code objects and frames.
-            ("stdlib", "mode = \"cython\"\n", Some("language")),
-            ("stdlib", "mode = \"nuitka\"\n", Some("language")),
-        ] {
-            let image = protected(app, protect);
-            let without: fn(&str) -> bool = match chosen {
-                Some(_) => |name| name != "language",
-                None => |_| true,
-            };
-            apps::behaves(app, &image, without);
-        }
-    });
-}
-
-#[test]
 fn what_is_made_is_the_same_elsewhere_and_is_made_once() {
+    let beside = "[package.metadata.pyrmware.device.gateway]\nextensions = \"sidecar\"\n";
+    let clone = workspace("protect-native", "locked-down = true\n", beside);
     for mode in ["cython", "nuitka"] {
-        let here = objects(&image(mode));
-        let clone = workspace("protect-native", "", "");
-        let project = vault(&format!("elsewhere/{mode}"), &table(mode), &[]);
-        let there = objects(&workspace::dist(&clone, &project, "host"));
+        let protect = BUNKER.signed() + &table(mode);
+        let project = vault(&format!("elsewhere/{mode}"), &protect, &[]);
+        let image = workspace::dist(&clone, &project, "gateway");
+        let own = image.beside().filter_map(|path| path.strip_prefix("lib/"));
+        let own = own.filter(|path| path.starts_with("vault"));
+        let read = |path: &str| fs::read(image.folder.join("lib").join(path)).expect("it is there");
+        let there: BTreeMap<_, _> = own.map(|path| (path.to_owned(), read(path))).collect();
+        let here = objects(&self::image(mode));
         assert!(here == there, "{mode} makes other bytes in another folder");
+        // There they lie beside a launcher that is signed and locked down.
+        behaves(&image, mode);
+        let warnings = image.report["warnings"].to_string();
+        assert!(warnings.contains("beside the launcher are not part of the signed"), "{warnings}");
     }
     let record = FOLDER.path().join("processes");
     let file = record.to_str().expect("UTF-8");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use pyrmware_payload::{MANIFEST, Payload, ROOT};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::task::{Ended, Task};
@@ -271,6 +272,8 @@ fn an_embedded_key_is_warned_of() {
     let image = Image::of(&ended);
     let warnings = image.report["warnings"].to_string();
     assert!(warnings.contains("is in the launcher itself"), "{warnings}");
+    let modules = ["bunker", "bunker.__main__", "bunker.core"].map(|name| (name, "encrypted"));
+    assert_eq!(image.report["protect"], json!(std::collections::BTreeMap::from(modules)));
     assert_eq!(run(&image.alone().launcher, "word", &[]).out(), "4711 is the hidden code\n");
 }
 
@@ -323,6 +326,9 @@ fn whoever_changes_a_byte_of_a_signed_payload_is_found() {
     let locked = workspace("sealed-locked", "locked-down = true\n", "");
     let image = workspace::dist(&locked, &project, "host");
     let lazily = bunker.image("signed", &bunker.signed());
+    for image in [&image, &lazily] {
+        assert_eq!((&image.report["signed"], &image.report["protect"]), (&true.into(), &json!({})));
+    }
     attack(&image, true, bunker);
     attack(&lazily, false, bunker);
 }

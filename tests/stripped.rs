@@ -236,7 +236,10 @@ fn a_package_is_told_apart() {
     let told = SHED.told("shed/look.pyc");
     let looks = told.iter().find(|code| code["name"] == "looks").expect("it is there");
     assert_eq!(looks["variables"], serde_json::json!(["own", "seen"]));
-    assert_eq!(SHED.image.report["transforms"]["shed.look"]["without_names"], false);
+    // The launcher's own half in Python tries on those of its own whether it can tell who holds memory.
+    for keeps in ["shed.look", "_pyrmware_runtime.graph"] {
+        assert_eq!(SHED.image.report["transforms"][keeps]["without_names"], false, "{keeps}");
+    }
     let report = &SHED.image.report["transforms"]["shed.open"];
     assert!(report.is_null() || report["without_lines"] == false, "{report}");
 }

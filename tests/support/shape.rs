@@ -24,6 +24,12 @@ pub fn of(stderr: &str) -> String {
     lines.join("\n")
 }
 
+/// The same without the functions of tracebacks.
+pub fn without_frames(stderr: &str) -> String {
+    let shape = of(stderr);
+    shape.lines().filter(|line| !line.starts_with("  in ")).collect::<Vec<_>>().join("\n")
+}
+
 /// An exception group draws bars on the left of what is inside it.
 fn without_bars(line: &str) -> &str {
     let start = line.len().min(12);
@@ -50,6 +56,8 @@ fn warning(line: &str) -> Option<&str> {
     let (place, rest) = line.split_once(": ")?;
     let (path, number) = place.rsplit_once(':')?;
     let category = rest.split(": ").next()?;
+    // Code without a file's name has its module's.
+    let path = path.strip_prefix("<module ").unwrap_or(path);
     let plain = |text: &str| text.chars().all(|c| c == '_' || c.is_alphanumeric());
     let is_place = !path.is_empty()
         && !path.contains(char::is_whitespace)
@@ -104,6 +112,7 @@ Traceback (most recent call last):
   | ValueError: bad <object at 0x7fab12>
 /home/x/app.py:7: UserWarning: take care
   warnings.warn(\"take care\")
+<module app.main>:7: DeprecationWarning: take more care
 cannot open '/home/x/data.json' or a/b/c";
     let shape = "\
 Traceback (most recent call last):
@@ -111,6 +120,7 @@ Traceback (most recent call last):
   in inner
 ValueError: bad <object at 0x>
 UserWarning: take care
+DeprecationWarning: take more care
 cannot open 'data.json' or a/b/c";
     assert_eq!(of(text), shape);
 }

@@ -1,6 +1,7 @@
 //! Launchers that are configured otherwise than this workspace's.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Image;
@@ -28,11 +29,27 @@ pub fn configure(folder: &Path, ours: &str, device: &str) {
 
 /// `cargo xtask dist --device DEVICE` of a project there.
 pub fn dist(workspace: &Path, project: &Path, device: &str) -> Image {
+    let target = super::scratch().join("workspaces/target");
+    share_tools(&target.join("pyrmware"));
     let task = super::xtask()
         .cwd(workspace)
         .args(["dist", "--message-format", "json", "--device", device, "--project"])
         .arg(project)
         .args(super::python())
-        .env("CARGO_TARGET_DIR", super::scratch().join("workspaces/target"));
+        .env("CARGO_TARGET_DIR", target);
     Image::of(&task.run().success())
+}
+
+/// What is installed into this workspace's target folder is the clones', too: nothing is fetched twice.
+fn share_tools(to: &Path) {
+    let tools = super::scratch().with_file_name("pyrmware").join("tools");
+    for folder in [&tools, to] {
+        fs::create_dir_all(folder).expect("a folder is made");
+    }
+    match std::os::unix::fs::symlink(&tools, to.join("tools")) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            panic!("cannot share tools: {error}")
+        }
+        _ => {}
+    }
 }

@@ -101,7 +101,10 @@ fn examine(flags: &Flags, verbose: bool) -> Vec<Finding> {
                 .push(Finding::ok("application", format!("{} in {place}", config.project.name)));
             let (more, interpreter) = checks::chosen(config);
             findings.extend(more);
-            findings.extend(interpreter.map(|interpreter| checks::installer(config, &interpreter)));
+            if let Some(interpreter) = interpreter {
+                findings.push(checks::installer(config, &interpreter));
+                findings.push(checks::compiler(config, &interpreter));
+            }
             findings.push(checks::disk(config));
         }
         Err(error) => findings.push(Finding::failed("application", error)),

@@ -55,6 +55,11 @@ impl Protect {
         };
         if named { self.mode } else { Mode::Bytecode }
     }
+
+    /// Whether modules may ship in this form.
+    pub fn uses(&self, mode: Mode) -> bool {
+        self.mode == mode || self.modes.values().any(|other| *other == mode)
+    }
 }
 
 /// Whether a module is this package or lies in it.

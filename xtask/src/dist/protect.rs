@@ -19,6 +19,7 @@ use crate::config::{Extensions, Mode};
 use crate::paths::Paths;
 use keys::KEY_FILE;
 pub use keys::Signer;
+pub use native::try_compiler;
 use pyrmware_payload::{Entry, Key};
 
 /// The folders of the cache in which is what tools have made of modules.

@@ -323,7 +323,8 @@ fn keep_assertions<'f>(optimize: &Optimize, graph: &'f Graph, rules: &Rules) -> 
 
 /// The modules whose local variables lose their names: nobody asks for them. A module of the standard
 /// library asks for those of others where somebody wants to see them (`pdb`, `inspect`, `traceback`);
-/// because of any other, what is not named itself in [`Optimize::packages`] keeps them.
+/// because of any other, what is not named itself in [`Optimize::packages`] keeps them. The launcher's own half
+/// in Python keeps them: before it tells who holds memory, it tries that on variables whose names it knows.
 fn without_names<'f>(
     optimize: &Optimize,
     graph: &Graph,
@@ -332,15 +333,15 @@ fn without_names<'f>(
 ) -> Result<BTreeSet<&'f str>> {
     let own = |name: &str| optimize.own(name, |shape| shape.names);
     let all = optimize.shape.names.unwrap_or(true);
-    let wanted = |name: &str| !own(name).unwrap_or(all);
+    let origin = |name: &str| &graph.tree.modules[name].origin;
+    let wanted = |name: &str| *origin(name) != Origin::Runtime && !own(name).unwrap_or(all);
     let mut nameless = BTreeSet::new();
     if !sources.keys().any(|name| wanted(name)) {
         return Ok(nameless);
     }
     let read: Vec<(&String, &Arc<Source>)> = sources.iter().collect();
     let read = parallel::each(&read, |(name, source)| (name.as_str(), locals::asked(source)))?;
-    let foreign =
-        |name: &str| !matches!(graph.tree.modules[name].origin, Origin::Stdlib | Origin::Runtime);
+    let foreign = |name: &str| !matches!(origin(name), Origin::Stdlib | Origin::Runtime);
     let curious: Vec<&str> = read
         .iter()
         .filter(|(name, asks)| *asks == Asks::Others && foreign(name))

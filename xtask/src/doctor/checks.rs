@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Finding, State};
-use crate::config::{Config, Link};
+use crate::config::{Config, Link, Mode};
+use crate::dist::protect;
 use crate::dist::resolve::{self, LinkPlan, host_target, tool};
 use crate::python::version::Version;
 use crate::python::{self, Interpreter, candidates, host_tool_python, missing_libraries, remedy};
@@ -167,6 +168,23 @@ pub(super) fn installer(config: &Config, interpreter: &Interpreter) -> Finding {
             Finding { state: State::Optional, ..Finding::failed("installer", &error) }
         }
         Err(error) => Finding::failed("installer", &error),
+    }
+}
+
+/// What Cython and Nuitka need on this machine; most applications have no use for it.
+pub(super) fn compiler(config: &Config, interpreter: &Interpreter) -> Finding {
+    let asked =
+        config.project.protect.uses(Mode::Cython) || config.project.protect.uses(Mode::Nuitka);
+    match protect::try_compiler(interpreter) {
+        Ok(program) => {
+            let place = interpreter.include.display();
+            Finding::ok("compiler", format!("{}, with Python.h in {place}", program.display()))
+        }
+        Err(error) => {
+            let text = format!("protect.mode = \"cython\" and \"nuitka\" need it: {error:#}");
+            let state = if asked { State::Missing } else { State::Optional };
+            Finding { state, ..Finding::failed("compiler", &anyhow::Error::msg(text)) }
+        }
     }
 }
 

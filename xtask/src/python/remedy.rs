@@ -1,5 +1,7 @@
 //! How a missing package is installed on the machine that builds.
 
+use std::path::Path;
+
 use super::Interpreter;
 
 /// The command that installs packages, which are named as Debian does: ``"`apt-get install zlib1g-dev`"``.
@@ -37,6 +39,14 @@ fn install_on(release: &str, packages: &[String]) -> String {
 /// Debian's package of the headers and libraries of an interpreter.
 pub fn python_headers(interpreter: &Interpreter) -> String {
     format!("libpython{}-dev", interpreter.short_version())
+}
+
+/// What brings the headers of an interpreter that lacks them.
+pub fn headers(interpreter: &Interpreter) -> String {
+    match interpreter.prefix == Path::new("/usr") {
+        true => install(&[python_headers(interpreter)]),
+        false => "install that Python anew, with its headers".to_owned(),
+    }
 }
 
 /// Debian's package that brings `lib<name>.so` for the linker.

@@ -59,9 +59,10 @@ pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -
 }
 
 /// Cython's arguments. Annotations mean nothing to Python, and so nothing to what is compiled: as types for C,
-/// `x: float` would make a number of another kind of it.
+/// `x: float` would make a number of another kind of it. A name that is nowhere is an error when it is asked for,
+/// as ever, and not before: it may be one of another system's, `WindowsError`.
 fn way(workshop: &Workshop<'_>, source: &Source) -> Vec<String> {
-    let mut words = vec!["--module-name".to_owned(), source.name.clone()];
+    let mut words = ["--lenient", "--module-name", &source.name].map(str::to_owned).to_vec();
     words.extend((!source.docstrings).then(|| "--no-docstrings".to_owned()));
     let own = [("language_level", "3"), ("annotation_typing", "False")];
     let own = own.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();

@@ -52,6 +52,10 @@ pub struct Report<'a> {
     /// What was done to modules: module -> what is out (docstrings and the like), names that wait until they
     /// are asked for, regular expressions that are compiled.
     transforms: BTreeMap<&'a str, Transforms<'a>>,
+    /// The form of every module that is not plain bytecode: module -> `encrypted`, `cython`, `nuitka` or `pyarmor`.
+    protect: BTreeMap<&'a str, String>,
+    /// Whether the payload is signed.
+    signed: bool,
     /// What may not work, or not be the same, without sources, documentation or the rest of a package:
     /// module of application or dependencies -> places.
     hazards: BTreeMap<&'a str, &'a BTreeSet<Hazard>>,
@@ -124,7 +128,8 @@ impl<'a> Report<'a> {
         record: &Record,
     ) -> Report<'a> {
         let (config, project) = (&plan.config, &plan.config.project);
-        let kept = &image.packed.sealed.compiled.kept;
+        let sealed = &image.packed.sealed;
+        let kept = &sealed.compiled.kept;
         let tree = &kept.graph.tree;
         let shipped =
             |found: &'a Distribution| Shipped { name: &found.name, version: &found.version };
@@ -152,7 +157,7 @@ impl<'a> Report<'a> {
             modules: Modules {
                 kept: &inventory.modules,
                 dropped: dropped.collect(),
-                compiled: image.packed.sealed.compiled.fresh,
+                compiled: sealed.compiled.fresh,
             },
             extensions: &inventory.extensions,
             resources: &inventory.resources,
@@ -161,7 +166,13 @@ impl<'a> Report<'a> {
             system_libraries: &inventory.system_libraries,
             distributions: inventory.distributions.values().map(shipped).collect(),
             dynamic_imports: &kept.graph.dynamic,
-            transforms: transforms(&image.packed.sealed.compiled),
+            transforms: transforms(&sealed.compiled),
+            protect: sealed
+                .modes
+                .iter()
+                .map(|(name, mode)| (name.as_str(), mode.to_string()))
+                .collect(),
+            signed: sealed.signer.is_some(),
             hazards: hazards(kept),
             missing_imports: missing(&kept.graph.missing),
             stages: stages(record),

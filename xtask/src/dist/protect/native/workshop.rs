@@ -12,7 +12,7 @@ use super::{Source, Tool};
 use crate::dist::hex;
 use crate::dist::protect::MADE;
 use crate::dist::resolve::Plan;
-use crate::python::remedy;
+use crate::python::{Interpreter, remedy};
 
 /// Grows when the same inputs are to give other results.
 const FORM: u32 = 1;
@@ -168,16 +168,7 @@ impl<'a> Workshop<'a> {
     /// # Errors
     /// There are no headers; with what installs them.
     pub fn need_headers(&self) -> Result<()> {
-        let interpreter = &self.plan.interpreter;
-        ensure!(
-            interpreter.include.join("Python.h").is_file(),
-            "{} compiles with the headers of Python {}, which are not in {}; remedy: {}",
-            self.tool.name,
-            interpreter.full_version,
-            interpreter.include.display(),
-            remedy::install(&[remedy::python_headers(interpreter)])
-        );
-        Ok(())
+        headers(&self.plan.interpreter).with_context(|| format!("{} compiles C", self.tool.name))
     }
 
     /// The error of a run that failed for no reason that is known.
@@ -227,4 +218,38 @@ pub fn finish(command: &mut Command) -> Result<Said> {
 fn compiler() -> PathBuf {
     let named = std::env::var_os("CC").filter(|name| !name.is_empty());
     named.map_or_else(|| which::which("cc").unwrap_or_else(|_| "cc".into()), PathBuf::from)
+}
+
+fn headers(interpreter: &Interpreter) -> Result<()> {
+    ensure!(
+        interpreter.include.join("Python.h").is_file(),
+        "the headers of Python {} are not in {}; remedy: {}",
+        interpreter.full_version,
+        interpreter.include.display(),
+        remedy::headers(interpreter)
+    );
+    Ok(())
+}
+
+/// What compiles C for an interpreter: tried with an empty program, for a compiler may lack the headers of its own
+/// library.
+///
+/// # Errors
+/// What is missing, and what installs it.
+pub fn try_compiler(interpreter: &Interpreter) -> Result<PathBuf> {
+    headers(interpreter)?;
+    let program = compiler();
+    let mut command = Command::new(&program);
+    command.args(["-fsyntax-only", "-I"]).arg(&interpreter.include);
+    command.args(["-include", "Python.h", "-x", "c", "/dev/null"]).env("LC_ALL", "C.UTF-8");
+    let said = finish(command.stdin(Stdio::null()))?;
+    let packages = ["gcc", "libc6-dev"].map(str::to_owned);
+    ensure!(
+        said.well,
+        "{} does not compile: {}; remedy: {}",
+        program.display(),
+        said.text.lines().find(|line| line.contains("error")).unwrap_or("it does not say why"),
+        remedy::install(&packages)
+    );
+    Ok(program)
 }
