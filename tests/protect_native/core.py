@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import enum
 import functools
+import importlib.metadata
 import importlib.resources
 import inspect
 import pathlib
@@ -103,6 +104,14 @@ def language():
     print(asyncio.run(gather()))
     print(float(3), 7 // -2, 2**70, "ä".encode(), isinstance(rod.depth, int))
     print(Reactor.__qualname__, fail.__module__, __name__, __package__)
+    try:
+        print(importlib.metadata.version("nuitka"))
+    except importlib.metadata.PackageNotFoundError as error:
+        print(error)
+    try:
+        print(of_another_system)
+    except NameError as error:
+        print(error)
     scale = 3
     print([scaled(2) for scaled in [lambda x, by=by: x * by * scale for by in range(3)]])
 

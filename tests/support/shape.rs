@@ -57,7 +57,8 @@ fn warning(line: &str) -> Option<&str> {
     let (path, number) = place.rsplit_once(':')?;
     let category = rest.split(": ").next()?;
     // Code without a file's name has its module's.
-    let path = path.strip_prefix("<module ").unwrap_or(path);
+    let module = ["<module ", "<frozen "].iter().find_map(|head| path.strip_prefix(head));
+    let path = module.unwrap_or(path);
     let plain = |text: &str| text.chars().all(|c| c == '_' || c.is_alphanumeric());
     let is_place = !path.is_empty()
         && !path.contains(char::is_whitespace)

@@ -138,7 +138,8 @@ pub fn needs(plan: &Plan, tree: &Tree) -> BTreeMap<String, String> {
         .filter(|(_, module)| matches!(module.kind, Kind::Source | Kind::Bytecode))
         .map(|(name, module)| protect.mode(name, module.origin == Origin::Application))
         .collect();
-    let needed = native::needs(&modes).filter(|(name, _)| tree.modules.contains_key(name));
+    let needed = native::needs(&modes, plan.interpreter.version);
+    let needed = needed.filter(|(name, _)| tree.modules.contains_key(name));
     needed.collect()
 }
 

@@ -13,7 +13,7 @@ pub const TOOL: Tool = Tool {
     mode: Mode::Cython,
     version: "3.3.1",
     packages: &["cython==3.3.1"],
-    needs: &["collections.abc", "types"],
+    needs: &[("collections.abc", 0), ("types", 0)],
 };
 
 /// The C that Cython writes, and what becomes of it.

@@ -30,8 +30,8 @@ pub struct Tool {
     pub version: &'static str,
     /// What is installed.
     pub packages: &'static [&'static str],
-    /// Modules that the code it makes imports of itself.
-    pub needs: &'static [&'static str],
+    /// Modules that the code it makes imports of itself; since which Python 3.
+    pub needs: &'static [(&'static str, u8)],
 }
 
 /// A module as a tool gets it.
@@ -91,12 +91,13 @@ pub fn describe(modes: &BTreeMap<String, Mode>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// What the code that these modes' tools make imports of itself: module -> why.
-pub fn needs(modes: &BTreeSet<Mode>) -> impl Iterator<Item = (String, String)> {
+/// What the code that these modes' tools make for a version of Python imports of itself: module -> why.
+pub fn needs(modes: &BTreeSet<Mode>, version: (u8, u8)) -> impl Iterator<Item = (String, String)> {
     let used = TOOLS.into_iter().filter(|tool| modes.contains(&tool.mode));
-    used.flat_map(|tool| {
+    used.flat_map(move |tool| {
         let why = format!("what {} makes imports it", tool.name);
-        tool.needs.iter().map(move |name| ((*name).to_owned(), why.clone()))
+        let needed = tool.needs.iter().filter(move |(_, since)| *since <= version.1);
+        needed.map(move |(name, _)| ((*name).to_owned(), why.clone()))
     })
 }
 
@@ -276,10 +277,15 @@ mod tests {
     #[test]
     fn only_the_tools_that_are_used_need_modules() {
         let of = |modes: &[Mode]| -> Vec<String> {
-            needs(&modes.iter().copied().collect()).map(|(name, _)| name).collect()
+            let modes = modes.iter().copied().collect();
+            needs(&modes, (3, 11)).map(|(name, _)| name).collect()
         };
         assert_eq!(of(&[Mode::Bytecode, Mode::Encrypted, Mode::Pyarmor]), Vec::<String>::new());
         assert_eq!(of(&[Mode::Cython]), ["collections.abc", "types"]);
         assert!(of(&[Mode::Nuitka]).contains(&"inspect".to_owned()));
+        let since = |minor| {
+            needs(&BTreeSet::from([Mode::Nuitka]), (3, minor)).any(|(name, _)| name == "typing")
+        };
+        assert!(!since(11) && since(12) && since(13));
     }
 }

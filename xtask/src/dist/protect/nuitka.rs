@@ -21,12 +21,23 @@ pub const TOOL: Tool = Tool {
     mode: Mode::Nuitka,
     version: "4.3.3",
     packages: &["nuitka==4.3.3"],
-    needs: &["collections.abc", "functools", "inspect", "types"],
+    needs: &[
+        ("collections.abc", 0),
+        ("functools", 0),
+        ("inspect", 0),
+        ("types", 0),
+        // Its types are made to know modules without frames.
+        ("typing", 12),
+    ],
 };
 
 /// Tells what Nuitka compiles where it is; see there.
 const HEADER: &str = include_str!("nuitka/place.h");
 const HEADER_NAME: &str = "place.h";
+
+/// Has Nuitka leave to the device what it would answer itself; see there.
+const PLUGIN: &str = include_str!("nuitka/plugin.py");
+const PLUGIN_NAME: &str = "plugin.py";
 
 /// What is compiled and linked is to be as small as it gets, and is the same for the same sources.
 const CFLAGS: &str = "-D_GNU_SOURCE=1 -g0";
@@ -42,7 +53,8 @@ pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -
     for (top, parts) in packages {
         let root = parts.iter().find(|part| part.name == top).context("it was looked for")?;
         let way = way(workshop, root, &parts);
-        let known = [way.as_slice(), &[HEADER, CFLAGS, LDFLAGS].map(str::to_owned)].concat();
+        let known =
+            [way.as_slice(), &[HEADER, PLUGIN, CFLAGS, LDFLAGS].map(str::to_owned)].concat();
         let made = workshop.made(&parts, &known, |folder| compile(workshop, folder, root, &way))?;
         native::replace(workshop.plan, sealed, root, &object(&made)?)?;
         let modules = &mut sealed.compiled.kept.graph.tree.modules;
@@ -100,13 +112,16 @@ fn way(workshop: &Workshop<'_>, root: &Source, parts: &[&Source]) -> Vec<String>
 
 fn compile(workshop: &Workshop<'_>, folder: &Folder, root: &Source, way: &[String]) -> Result<()> {
     let header = folder.top.join(HEADER_NAME);
-    fs::write(&header, HEADER).with_context(|| format!("cannot write {}", header.display()))?;
+    for (file, text) in [(&header, HEADER), (&folder.top.join(PLUGIN_NAME), PLUGIN)] {
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let mut nuitka = workshop.command(folder)?;
     let top = folder.top.display();
     nuitka
         .args(["-m", "nuitka"])
         .args(way)
         .args(["--output-dir=../built", "--remove-output"])
+        .arg(format!("--user-plugin=../{PLUGIN_NAME}"))
         .arg(if root.package { &root.name } else { &root.path })
         // What it learns of C compilers, and a ccache where there is one.
         .env("NUITKA_CACHE_DIR", workshop.plan.config.paths.cache().join(MADE[1]))
