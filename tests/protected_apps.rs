@@ -87,15 +87,17 @@ const EXCEPTIONS: &[Exception] = &[
     without("nuitka", "layout", FACTS),
     // Without a frame that calls for it, a warning is `__main__`'s, and is shown.
     with("cython", "serial", "modes.\"fieldlink.selftest\" = \"bytecode\"\n"),
-    // The frame of a signal's handler and of a warning; what a failed import says; what is there while the interpreter ends; types
-    // of functions; endless recursion, which ends the process where stock Python raises.
+    // The frame of a signal's handler and of a warning; what a failed import says; what is there while the
+    // interpreter ends; types of functions; endless recursion, which ends the process where stock Python raises.
     without(
         "cython",
         "hello",
         &["term-handled", "warn", "raise-import-name", "atexit", "unraisable", "recursion"],
     ),
     without("nuitka", "hello", &["atexit", "unraisable", "recursion"]),
+    // How its texts are called, and what else runs there.
     without("pyarmor", "hello", &["recursion"]),
+    without("pyarmor", "stdlib", &["language", "system"]),
     without("pyarmor", "layout", &["frames", "imports"]),
     without("pyarmor", "lazy", &["names"]),
     // Variables of their functions have no names, or others, and are not told as holders.
