@@ -59,7 +59,10 @@ impl Args {
                     images.push((form, image));
                 }
                 Err(error) => {
-                    rows.insert(form, Row { fails: Some(format!("{error:#}")), ..Row::default() });
+                    ui.warning(format_args!("{form}: {error:#}"));
+                    // What the tool has said besides is of this machine.
+                    let fails = Some(error.to_string());
+                    rows.insert(form, Row { fails, ..Row::default() });
                 }
             }
         }
