@@ -70,16 +70,18 @@ const EXCEPTIONS: &[Exception] = &[
     with("cython", "fastapi", "modes.\"api.models\" = \"bytecode\"\n"),
     with("cython", "native", "modes.\"native_demo.models\" = \"bytecode\"\n"),
     // Nuitka takes no namespaces.
-    with("nuitka", "layout", "modes.fleet = \"cython\"\n"),
+    with("nuitka", "layout", "modes.fleet = \"cython\"\nmodes.jaraco = \"cython\"\n"),
     // A module that is run by its name has to have code for that.
     with("cython", "procs", "modes.\"procs.child\" = \"bytecode\"\n"),
     with("nuitka", "procs", "modes.\"procs.child\" = \"bytecode\"\n"),
-    without("nuitka", "lazy", &["names"]),
-    // That, and Cython knows no `globals` that is not called.
-    without("cython", "lazy", &["names"]),
+    // It has no names in errors, either.
+    without("nuitka", "lazy", &["names", "errors"]),
+    // That; Cython knows no `globals` that is not called, no `__annotations__` of modules, and does not run a module
+    // again that is reloaded. Its errors have other texts and no names.
+    without("cython", "lazy", &["names", "later", "changes", "errors"]),
     // They look into code objects and frames, which compiled functions do not have, at loaders and what those read,
     // and at files of modules, which are shared objects.
-    without("cython", "stdlib", &["language"]),
+    without("cython", "stdlib", &["language", "system"]),
     without("nuitka", "stdlib", &["language"]),
     without("cython", "layout", FACTS),
     without("cython", "script-entry", &["facts"]),
@@ -95,11 +97,11 @@ const EXCEPTIONS: &[Exception] = &[
         &["term-handled", "warn", "raise-import-name", "atexit", "unraisable", "recursion"],
     ),
     without("nuitka", "hello", &["atexit", "unraisable", "recursion"]),
-    // How its texts are called, and what else runs there.
+    // How its functions and files are called; its code does not wait.
     without("pyarmor", "hello", &["recursion"]),
     without("pyarmor", "stdlib", &["language", "system"]),
     without("pyarmor", "layout", &["frames", "imports"]),
-    without("pyarmor", "lazy", &["names"]),
+    without("pyarmor", "lazy", &["names", "waits"]),
     // Variables of their functions have no names, or others, and are not told as holders.
     without("cython", "leaks", VARIABLES),
     without("cython", "leaks", CLOSURES),
