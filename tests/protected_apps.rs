@@ -168,7 +168,7 @@ fn by_cython() {
     by_tool("cython", &[SAMPLE]);
 }
 
-/// By default the small project of `protect_native.rs` is all that is compiled: it takes a minute each.
+/// By default the small project of `protect_native.rs` is all that Nuitka gets: it takes half a minute for any.
 #[test]
 fn by_nuitka() {
     by_tool("nuitka", &[]);
