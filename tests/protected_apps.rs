@@ -87,6 +87,8 @@ const EXCEPTIONS: &[Exception] = &[
     without("cython", "script-entry", &["facts"]),
     without("cython", "web", &["inside"]),
     without("nuitka", "layout", FACTS),
+    // A resource as a file has no path that another program can open.
+    without("nuitka", "layout", &["real"]),
     // Without a frame that calls for it, a warning is `__main__`'s, and is shown.
     with("cython", "serial", "modes.\"fieldlink.selftest\" = \"bytecode\"\n"),
     // The frame of a signal's handler and of a warning; what a failed import says; what is there while the
@@ -166,7 +168,7 @@ fn by_cython() {
     by_tool("cython", &[SAMPLE]);
 }
 
-/// By default the small project of `protect_native.rs` is all that is compiled: it takes a minute each.
+/// By default the small project of `protect_native.rs` is all that Nuitka gets: it takes half a minute for any.
 #[test]
 fn by_nuitka() {
     by_tool("nuitka", &[]);

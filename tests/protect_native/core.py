@@ -121,6 +121,7 @@ def data():
     inside = importlib.resources.files("vault").joinpath("data/words.txt")
     print(beside.read_text() == inside.read_text(), beside.read_text().split())
     print(sorted(entry.name for entry in beside.parent.iterdir()))
+    print(importlib.resources.files("vault.data").joinpath("words.txt").read_text().split())
 
 
 def run(queue):

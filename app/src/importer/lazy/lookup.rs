@@ -65,6 +65,10 @@ fn is_last(dict: *mut ffi::PyObject) -> bool {
 unsafe fn missed_by_name(name: *mut ffi::PyObject) -> Py<Option<*mut ffi::PyObject>> {
     // SAFETY: both are borrowed from the running frame, or null.
     let globals = unsafe { ffi::PyEval_GetGlobals() };
+    // It may be compiled code that asks, in a thread that runs no Python.
+    if globals.is_null() {
+        return Ok(None);
+    }
     if miss(globals, name)? == Outcome::Bound {
         return Ok(Some(globals));
     }

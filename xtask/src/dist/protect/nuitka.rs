@@ -62,7 +62,7 @@ pub fn run(workshop: &Workshop<'_>, sealed: &mut Sealed, sources: Vec<Source>) -
             .iter()
             .filter(|part| part.name != top)
             .for_each(|part| drop(modules.remove(&part.name)));
-        drop_empty(modules, top);
+        drop_empty(modules, &parts);
         parts.iter().filter(|part| part.name != top).for_each(|part| native::forget(sealed, part));
     }
     Ok(())
@@ -151,17 +151,53 @@ fn object(folder: &Path) -> Result<PathBuf> {
     found.with_context(|| format!("there is none in {}", folder.display()))
 }
 
-/// Takes out namespaces of a package below which nothing is left: what they held is in the object.
-fn drop_empty(modules: &mut BTreeMap<String, crate::dist::collect::Module>, top: &str) {
-    let inside = |name: &str| name != top && is_within(name, top);
-    let filled: Vec<String> = modules
-        .iter()
-        .filter(|(name, module)| inside(name) && module.kind != Kind::Namespace)
-        .map(|(name, _)| name.clone())
-        .collect();
+/// Takes out the namespaces above parts of a package that have nothing else below them: what they held is in the
+/// object. One that has only data is not known there, and stays.
+fn drop_empty(modules: &mut BTreeMap<String, crate::dist::collect::Module>, parts: &[&Source]) {
+    let names = modules.iter().filter(|(_, module)| module.kind != Kind::Namespace);
+    let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
     modules.retain(|name, module| {
-        !inside(name)
-            || module.kind != Kind::Namespace
-            || filled.iter().any(|other| is_within(other, name))
+        let below = |other: &str| other != name && is_within(other, name);
+        module.kind != Kind::Namespace
+            || names.iter().any(|other| below(other))
+            || !parts.iter().any(|part| below(&part.name))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::collect::{Module, Origin};
+
+    #[test]
+    fn namespaces_of_data_stay() {
+        let module = |kind| Module {
+            kind,
+            package: true,
+            file: None,
+            path: String::new(),
+            origin: Origin::Application,
+        };
+        let named = |name: &str, kind| (name.to_owned(), module(kind));
+        let mut modules = BTreeMap::from([
+            named("app", Kind::Extension),
+            named("app.data", Kind::Namespace),
+            named("app.inside", Kind::Namespace),
+            named("app.mixed", Kind::Namespace),
+            named("app.mixed.other", Kind::Source),
+            named("application", Kind::Namespace),
+        ]);
+        let part = |name: &str| Source {
+            name: name.to_owned(),
+            path: String::new(),
+            file: PathBuf::new(),
+            text: Vec::new(),
+            package: false,
+            docstrings: false,
+        };
+        let parts = ["app", "app.inside.part", "app.mixed.part"].map(part);
+        drop_empty(&mut modules, &parts.iter().collect::<Vec<_>>());
+        let left: Vec<&str> = modules.keys().map(String::as_str).collect();
+        assert_eq!(left, ["app", "app.data", "app.mixed", "app.mixed.other", "application"]);
+    }
 }
