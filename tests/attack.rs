@@ -123,10 +123,8 @@ fn of_encrypted_modules_only_their_names_are_seen() {
     let alone = found.image.alone();
     let run = || Task::new(&alone.launcher).clean_env().env("BUNKER_KEY", KEY).arg("word").run();
     assert_eq!(run().out(), "4711 is the hidden code\n");
-    let size = found.image.report["bytes"]["payload"].as_u64().expect("a size") as usize;
-    let end =
-        memchr::memmem::rfind(&found.bytes, b"pyrmware manifest at ").expect("a comment") + 38;
-    let payload = Payload::open(&found.bytes[end - size..end]).expect("it is whole");
+    let place = found.image.payload(&found.bytes);
+    let payload = Payload::open(&found.bytes[place]).expect("it is whole");
     let module = payload.module("bunker.core").and_then(|module| module.file).expect("it is there");
     let start = module.unchecked().as_ptr() as usize - found.bytes.as_ptr() as usize;
     let mut refused = 0;

@@ -29,12 +29,13 @@ impl Victim {
         let image = support::image("hello");
         let alone = image.alone();
         let bytes = fs::read(&alone.launcher).expect("the launcher can be read");
-        let size = image.report["bytes"]["payload"].as_u64().expect("a size") as usize;
-        let (start, place) = payload_in(&bytes, size);
+        let payload = image.payload(&bytes);
+        let found = Payload::open(&bytes[payload.clone()]).expect("it is whole");
+        let start = found.manifest().as_ptr() as usize - bytes.as_ptr() as usize;
+        let manifest = start..start + found.manifest().len();
         let whole = run(&alone);
         assert_eq!((whole.code, whole.out()), (0, "hello\n1 'damaged?'\n".into()));
-        let manifest = start + place.start..start + place.end;
-        Victim { alone, bytes, payload: start..start + size, manifest, whole }
+        Victim { alone, bytes, payload, manifest, whole }
     }
 
     /// Runs the launcher with these bytes in the place of its own.
@@ -95,22 +96,6 @@ fn is_refusal(ended: &Ended) -> bool {
     ended.code == EXIT_PAYLOAD
         && ["<3>hello: ", "<3>pyrmware: "].iter().any(|start| line.starts_with(start))
         && !line.contains('\n')
-}
-
-/// Where the payload begins, and where in it the manifest is, by the payload's last line.
-fn payload_in(launcher: &[u8], size: usize) -> (usize, Range<usize>) {
-    const COMMENT: &[u8] = b"pyrmware manifest at ";
-    let hex = |at: usize| {
-        let text = std::str::from_utf8(launcher.get(at..at + 8)?).ok()?;
-        usize::from_str_radix(text, 16).ok()
-    };
-    let found = launcher.windows(COMMENT.len()).enumerate().find_map(|(at, window)| {
-        let numbers = at + COMMENT.len();
-        let place = (window == COMMENT).then(|| Some((hex(numbers)?, hex(numbers + 9)?)))??;
-        Some((numbers + 17, place))
-    });
-    let (end, (offset, length)) = found.expect("the payload's end is in the launcher");
-    (end - size, offset..offset + length)
 }
 
 fn forge(manifest: &mut [u8], change: impl FnOnce(&mut [u8])) {
@@ -183,9 +168,7 @@ fn of_an_extension_module_is_checked_what_is_read_to_load_it() {
     let image = support::image("native");
     let alone = image.alone();
     let bytes = fs::read(&alone.launcher).expect("the launcher can be read");
-    let size = image.report["bytes"]["payload"].as_u64().expect("a size") as usize;
-    let (start, _) = payload_in(&bytes, size);
-    let payload = Payload::open(&bytes[start..start + size]).expect("it is whole");
+    let payload = Payload::open(&bytes[image.payload(&bytes)]).expect("it is whole");
     let file = payload.module("_cffi_backend").and_then(|module| module.file);
     let file = file.expect("cryptography needs it");
     let mut parts = Vec::new();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use pyrmware_payload::{Kind, Payload};
 use tempfile::TempDir;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::sealed::BUNKER;
 use crate::support::task::{Ended, Task};
 use crate::support::workspace::{self, workspace};
-use crate::support::{self, Image, golden};
+use crate::support::{self, Image, Images, golden};
 
 /// The folder of the applications `vault`.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
@@ -41,12 +41,8 @@ fn vault(name: &str, protect: &str, files: &[(&str, &str)]) -> PathBuf {
 
 /// The vault's image by a tool, built once. Its docstrings are out.
 fn image(mode: &str) -> Arc<Image> {
-    static IMAGES: Mutex<BTreeMap<String, Arc<OnceLock<Arc<Image>>>>> = Mutex::new(BTreeMap::new());
-    let place = {
-        let mut images = IMAGES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        images.entry(mode.to_owned()).or_default().clone()
-    };
-    place.get_or_init(|| Arc::new(Image::of(&dist(mode).run().success()))).clone()
+    static IMAGES: Images = Images::new();
+    IMAGES.get(mode, || dist(mode))
 }
 
 fn table(mode: &str) -> String {
@@ -136,9 +132,7 @@ const CONSTANTS: [&str; 2] = ["4711 is the launch code", "no rod"];
 /// The shared objects that are modules of the vault, by path.
 fn objects(image: &Image) -> BTreeMap<String, Vec<u8>> {
     let launcher = fs::read(&image.launcher).expect("it can be read");
-    let size = image.report["bytes"]["payload"].as_u64().expect("a size") as usize;
-    let end = memchr::memmem::rfind(&launcher, b"pyrmware manifest at ").expect("a comment") + 38;
-    let payload = Payload::open(&launcher[end - size..end]).expect("it is whole");
+    let payload = Payload::open(&launcher[image.payload(&launcher)]).expect("it is whole");
     let own = payload.modules().filter(|module| module.name.split('.').next() == Some("vault"));
     let objects = own.filter(|module| module.kind == Kind::Extension);
     let file = |module: pyrmware_payload::Module<'_>| {

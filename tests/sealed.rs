@@ -338,10 +338,9 @@ fn whoever_changes_a_byte_of_a_signed_payload_is_found() {
 fn attack(image: &Image, at_start: bool, bunker: &Bunker) {
     let alone = image.alone();
     let whole = fs::read(&alone.launcher).expect("it can be read");
-    let size = image.report["bytes"]["payload"].as_u64().expect("a size") as usize;
-    let end = memchr::memmem::rfind(&whole, b"pyrmware manifest at ").expect("a comment") + 38;
-    let start = end - size;
-    let payload = Payload::open(&whole[start..end]).expect("it is whole");
+    let place = image.payload(&whole);
+    let (start, size) = (place.start, place.len());
+    let payload = Payload::open(&whole[place]).expect("it is whole");
     payload.verify(&bunker.public).expect("it is signed");
     let (root, signature) = payload.signature().expect("it is signed");
     let minisign = minisign::SignatureBox::from_string(signature).expect("minisign's form");

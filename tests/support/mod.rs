@@ -9,11 +9,13 @@ pub mod workspace;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
+use pyrmware_payload::Payload;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -117,6 +119,20 @@ impl Image {
         }
     }
 
+    /// Where the payload is in the launcher's bytes.
+    pub fn payload(&self, launcher: &[u8]) -> Range<usize> {
+        // Its last line, which the program has too, without numbers.
+        const LAST: &[u8] = b"pyrmware manifest at ";
+        const NUMBERS: usize = "00000000 00000000".len();
+        let size = self.report["bytes"]["payload"].as_u64().expect("a size") as usize;
+        let ends = memchr::memmem::find_iter(launcher, LAST).map(|at| at + LAST.len() + NUMBERS);
+        let mut ranges = ends.filter_map(|end| Some(end.checked_sub(size)?..end));
+        let is_whole = |range: &Range<usize>| {
+            launcher.get(range.clone()).is_some_and(|bytes| Payload::open(bytes).is_ok())
+        };
+        ranges.find(is_whole).expect("the payload is in the launcher")
+    }
+
     /// The launcher copied alone into an empty folder, as it comes to a device.
     pub fn alone(&self) -> Alone {
         let folder = tempfile::tempdir().expect("a folder");
@@ -158,19 +174,30 @@ impl Alone {
     }
 }
 
+/// Images by name, each of which is built when it is first asked for.
+pub struct Images(Mutex<BTreeMap<String, Arc<OnceLock<Arc<Image>>>>>);
+
+impl Images {
+    /// None is built.
+    pub const fn new() -> Images {
+        Images(Mutex::new(BTreeMap::new()))
+    }
+
+    /// The image of that name, which this makes. Others may be made meanwhile.
+    pub fn get(&self, name: &str, dist: impl FnOnce() -> Task) -> Arc<Image> {
+        let place = {
+            let mut images = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            images.entry(name.to_owned()).or_default().clone()
+        };
+        place.get_or_init(|| Arc::new(Image::of(&dist().run().success()))).clone()
+    }
+}
+
 /// The image of an application with the interpreter that is chosen by default, built once in a run.
 pub fn image(name: &str) -> Arc<Image> {
-    static IMAGES: Mutex<BTreeMap<String, Arc<OnceLock<Arc<Image>>>>> = Mutex::new(BTreeMap::new());
-    let place = {
-        let mut images = IMAGES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        images.entry(name.to_owned()).or_default().clone()
-    };
-    place
-        .get_or_init(|| {
-            let out = scratch().join("images").join(name);
-            Arc::new(Image::of(&dist(&project(name), &out).args(python()).run().success()))
-        })
-        .clone()
+    static IMAGES: Images = Images::new();
+    let out = scratch().join("images").join(name);
+    IMAGES.get(name, || dist(&project(name), &out).args(python()))
 }
 
 /// What `cargo xtask plan` says of an application.

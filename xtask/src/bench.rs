@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use serde_json::{Value, json};
 
 use crate::config::Flags;
 use crate::paths::Paths;
@@ -108,29 +109,25 @@ impl Selection {
     }
 
     fn publish(&self, name: &str, text: &str, ui: &Ui) -> Result<ExitCode> {
-        publish(name, text, self.readme, ui)
+        publish(name, text, None, self.readme, ui)
     }
 }
 
-/// To stdout, and where it is asked for between the marks of README.md.
-fn publish(name: &str, text: &str, readme: bool, ui: &Ui) -> Result<ExitCode> {
-    publish_with(name, text, readme, ui, serde_json::Value::Null)
-}
-
-/// The same with the values that are in the table.
-pub(crate) fn publish_with(
+/// To stdout, for machines with the values that are in it, and where it is asked for between the marks of
+/// README.md.
+pub(crate) fn publish(
     name: &str,
     text: &str,
+    values: Option<Value>,
     readme: bool,
     ui: &Ui,
-    values: serde_json::Value,
 ) -> Result<ExitCode> {
     if readme {
         let root = crate::config::workspace()?.paths.root;
         table::put(&root.join("README.md"), name, text)?;
     }
-    let mut event = serde_json::json!({"reason": "bench", "bench": name, "table": text});
-    if !values.is_null() {
+    let mut event = json!({"reason": "bench", "bench": name, "table": text});
+    if let Some(values) = values {
         event["values"] = values;
     }
     ui.result(text.trim_end(), event)?;

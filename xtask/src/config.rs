@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::dist::collect::names::outward;
 use crate::paths::Paths;
 
 pub use device_side::HOST;
@@ -229,8 +230,7 @@ impl Optimize {
     /// What [`Optimize::packages`] says of a module: the longest name that it is or lies in, and that
     /// says anything of this, wins.
     pub fn own<T>(&self, module: &str, said: impl Fn(&Shape) -> Option<T>) -> Option<T> {
-        let packages = module.rmatch_indices('.').map(|(at, _)| &module[..at]);
-        [module].into_iter().chain(packages).find_map(|name| said(self.packages.get(name)?))
+        outward(module).find_map(|name| said(self.packages.get(name)?))
     }
 }
 

@@ -31,6 +31,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::config::{Config, Flags};
+use crate::python::Interpreter;
 use crate::ui::{self, Ui};
 use collect::{Kind, Tree};
 use folder::Folder;
@@ -71,6 +72,8 @@ impl Args {
 /// A finished image folder.
 #[derive(Debug)]
 pub struct Outcome {
+    /// The interpreter in it.
+    pub interpreter: Interpreter,
     /// The image folder, absolute.
     pub folder: PathBuf,
     /// The launcher in it, absolute.
@@ -125,6 +128,7 @@ fn build(config: Config, ui: &Ui) -> Result<Outcome> {
     let environment = image.packed.sealed.environment().into_iter();
     Ok(Outcome {
         environment: environment.map(|(name, value)| (name, value.to_owned())).collect(),
+        interpreter: plan.interpreter,
         launcher: plan.config.out.join(&plan.config.project.name),
         folder: plan.config.out,
         bytes: image.bytes,

@@ -13,7 +13,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::config::{Config, Flags};
-use crate::dist::{self, resolve};
+use crate::dist;
 use crate::ui::Ui;
 use attack::Sight;
 use form::Form;
@@ -63,10 +63,9 @@ impl Args {
         }
         let config = Config::load(&self.flags)?;
         let project = config.project.dir.clone();
-        let interpreter = resolve::run(config.clone())?.interpreter;
         let image = dist::run(config, ui)?;
-        let own = attack::sources(&image.folder, &project)?;
-        let sight = attack::run(&interpreter, &image.launcher, &own)?;
+        let own = attack::sources(&image, &project)?;
+        let sight = attack::run(&image, &own)?;
         let event = json!({"reason": "protect", "launcher": image.launcher, "sees": sight});
         ui.result(sight.told(own.len()), event)?;
         Ok(ExitCode::SUCCESS)

@@ -192,45 +192,47 @@ fn evaluate(code: &Obj, globals: &Obj) -> Py<()> {
     result.map(drop)
 }
 
-/// Whether the exception that is set is `SystemExit` for an exit code of 0.
-fn exits_with_zero() -> bool {
-    let mut zero = false;
+/// What `SystemExit` says, if that is the exception that is set: a number, `None`, or what is to be printed.
+fn exit_code() -> Option<Obj> {
+    let mut code = None;
     // SAFETY: the exception's type is a live static.
     if unsafe { ffi::PyErr_ExceptionMatches(ffi::PyExc_SystemExit) } != 0 {
         inspect_exception(|exit| {
-            let code = exit.attr("code")?;
-            zero = code.is(&Obj::none()) || code.equals(&Obj::int(0)?)?;
+            code = Some(exit.attr("code")?);
             Ok(())
         });
     }
+    code
+}
+
+/// Whether the exception that is set is `SystemExit` for an exit code of 0.
+fn exits_with_zero() -> bool {
+    let mut zero = false;
+    let code = exit_code();
+    without_exception(|| {
+        if let Some(code) = code {
+            zero = code.is(&Obj::none()) || code.equals(&Obj::int(0)?)?;
+        }
+        Ok(())
+    });
     zero
 }
 
 /// Prints what was raised, unless it is the usual end. `PyErr_Print` would end Python for any `SystemExit`.
 fn tell_end() {
-    // SAFETY: the exception's type is a live static; what is set is printed.
-    unsafe {
-        if ffi::PyErr_ExceptionMatches(ffi::PyExc_SystemExit) == 0 {
-            return ffi::PyErr_Print();
-        }
+    let Some(code) = exit_code() else {
+        // SAFETY: an exception is set.
+        return unsafe { ffi::PyErr_Print() };
+    };
+    // SAFETY: a live object.
+    if code.is(&Obj::none()) || unsafe { ffi::PyLong_Check(code.as_ptr()) } != 0 {
+        return;
     }
-    let mut said = None;
-    inspect_exception(|exit| {
-        let code = exit.attr("code")?;
-        // SAFETY: a live object.
-        let is_number = code.is(&Obj::none()) || unsafe { ffi::PyLong_Check(code.as_ptr()) } != 0;
-        said = (!is_number).then_some(code);
-        Ok(())
-    });
     // What `sys.exit("text")` says.
-    without_exception(|| match &said {
-        Some(code) => {
-            let print = import("builtins")?.attr("print")?;
-            let (names, stderr) =
-                (Obj::tuple(&[&Obj::str("file")?])?, import("sys")?.attr("stderr")?);
-            print.call_with(&[code, &stderr], Some((&names, 1))).map(drop)
-        }
-        None => Ok(()),
+    without_exception(|| {
+        let print = import("builtins")?.attr("print")?;
+        let (names, stderr) = (Obj::tuple(&[&Obj::str("file")?])?, import("sys")?.attr("stderr")?);
+        print.call_with(&[&code, &stderr], Some((&names, 1))).map(drop)
     });
 }
 

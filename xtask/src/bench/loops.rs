@@ -65,7 +65,7 @@ impl Args {
             self.runs,
             self.times,
         );
-        publish("loops", &text, self.readme, ui)
+        publish("loops", &text, None, self.readme, ui)
     }
 
     fn times_of(&self, name: &str, made: &[Made]) -> Result<Vec<Cell>> {

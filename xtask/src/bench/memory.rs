@@ -149,7 +149,7 @@ impl Args {
             self.python()?,
             self.seconds
         );
-        publish("memory", &text, self.readme, ui)
+        publish("memory", &text, None, self.readme, ui)
     }
 
     /// Launchers of the sample, which start again by `exec` and from a zygote.

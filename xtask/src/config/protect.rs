@@ -9,6 +9,7 @@ use toml::{Spanned, Value};
 
 use super::raw;
 use super::source::{Complaint, Source};
+use crate::dist::collect::names::{is_within, outward};
 
 /// In which form code ships, and who vouches for it.
 #[derive(Debug, Clone, Default)]
@@ -39,18 +40,11 @@ pub struct Protect {
 impl Protect {
     /// The form in which a module ships; `own`: it is the application's.
     pub fn mode(&self, module: &str, own: bool) -> Mode {
-        let mut name = module;
-        loop {
-            if let Some(mode) = self.modes.get(name) {
-                return *mode;
-            }
-            match name.rsplit_once('.') {
-                Some((package, _)) => name = package,
-                None => break,
-            }
+        if let Some(mode) = outward(module).find_map(|name| self.modes.get(name)) {
+            return *mode;
         }
         let named = match &self.packages {
-            Some(packages) => packages.iter().any(|package| is_in(module, package)),
+            Some(packages) => packages.iter().any(|package| is_within(module, package)),
             None => own,
         };
         if named { self.mode } else { Mode::Bytecode }
@@ -60,11 +54,6 @@ impl Protect {
     pub fn uses(&self, mode: Mode) -> bool {
         self.mode == mode || self.modes.values().any(|other| *other == mode)
     }
-}
-
-/// Whether a module is this package or lies in it.
-fn is_in(module: &str, package: &str) -> bool {
-    module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The form in which a module's code ships.

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use super::collect::Kind;
+use super::collect::names::module_of;
 use super::hex;
 use super::pack::Packed;
 use super::protect::Sealed;
@@ -153,9 +154,7 @@ fn text(plan: &Plan, sealed: &Sealed) -> Result<String> {
         modules.map(|(name, module)| (name.clone(), module.file.as_ref())).collect();
     // Whatever tools have made of sources, and whether or not a module has a file of its own.
     for (path, file) in &sealed.sources {
-        let stem = path.strip_suffix(".py").unwrap_or(path);
-        let name = stem.strip_suffix("/__init__").unwrap_or(stem).replace('/', ".");
-        files.insert(name, Some(file));
+        files.extend(module_of(path).map(|name| (name, Some(file))));
     }
     for (name, file) in &files {
         let reason = match ways.get(name) {

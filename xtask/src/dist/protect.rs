@@ -22,8 +22,10 @@ pub use keys::Signer;
 pub use native::try_compiler;
 use pyrmware_payload::{Entry, Key};
 
-/// The folders of the cache in which is what tools have made of modules.
-const MADE: [&str; 2] = ["native", "nuitka"];
+/// The folder of the cache in which is what tools have made of modules.
+const MADE: &str = "native";
+/// The one in which is what Nuitka has learned of C compilers, and a ccache.
+const NUITKA: &str = "nuitka";
 
 /// Code in the form in which it ships.
 ///
@@ -98,13 +100,18 @@ pub enum Secret {
 /// # Errors
 /// What is there cannot be removed.
 pub fn forget(paths: &Paths) -> Result<()> {
-    for made in MADE.map(|folder| paths.cache().join(folder)) {
+    for made in [MADE, NUITKA].map(|folder| paths.cache().join(folder)) {
         if made.exists() {
             std::fs::remove_dir_all(&made)
                 .with_context(|| format!("cannot remove {}", made.display()))?;
         }
     }
     Ok(())
+}
+
+/// The form in which a module is to ship.
+pub fn mode(plan: &Plan, name: &str, module: &Module) -> Mode {
+    plan.config.project.protect.mode(name, module.origin == Origin::Application)
 }
 
 /// Brings each package into its form.
@@ -131,12 +138,11 @@ pub fn describe(plan: &Plan, compiled: &Compiled) -> Option<String> {
 
 /// What the code that tools make imports besides what is in its source: module -> why.
 pub fn needs(plan: &Plan, tree: &Tree) -> BTreeMap<String, String> {
-    let protect = &plan.config.project.protect;
     let modes: BTreeSet<Mode> = tree
         .modules
         .iter()
         .filter(|(_, module)| matches!(module.kind, Kind::Source | Kind::Bytecode))
-        .map(|(name, module)| protect.mode(name, module.origin == Origin::Application))
+        .map(|(name, module)| mode(plan, name, module))
         .collect();
     let needed = native::needs(&modes, plan.interpreter.version);
     let needed = needed.filter(|(name, _)| tree.modules.contains_key(name));
@@ -145,13 +151,12 @@ pub fn needs(plan: &Plan, tree: &Tree) -> BTreeMap<String, String> {
 
 /// The modules with code that are not to ship as bytecode; and what has to, though it is not to.
 fn modes(plan: &Plan, compiled: &Compiled) -> (BTreeMap<String, Mode>, Vec<String>) {
-    let protect = &plan.config.project.protect;
     let modules = compiled.kept.graph.tree.modules.iter();
     let with_code =
         modules.filter(|(_, module)| matches!(module.kind, Kind::Source | Kind::Bytecode));
     let (mut modes, mut notes) = (BTreeMap::new(), Vec::new());
     for (name, module) in with_code {
-        let mode = protect.mode(name, module.origin == Origin::Application);
+        let mode = mode(plan, name, module);
         if mode == Mode::Bytecode {
             continue;
         }

@@ -31,6 +31,7 @@ use super::collect::names::is_within;
 use super::collect::{Kind, Origin};
 use super::compile::marshal::{Lines, Strip};
 use super::parallel;
+use super::protect;
 use super::prune::Kept;
 use super::resolve::{LinkPlan, Plan};
 use super::scan::{Dialect, Edge, EdgeKind, Graph, Rules, Source};
@@ -145,13 +146,6 @@ impl Form {
     }
 }
 
-/// The form in which a module will ship.
-fn protection(plan: &Plan, kept: &Kept, name: &str) -> Mode {
-    let module = kept.graph.tree.modules.get(name);
-    let own = module.is_some_and(|module| module.origin == Origin::Application);
-    plan.config.project.protect.mode(name, own)
-}
-
 /// Decides the form of every module that is compiled.
 ///
 /// # Errors
@@ -199,7 +193,8 @@ pub fn run(plan: &Plan, mut kept: Kept) -> Result<Transformed> {
         if optimize.patterns {
             patterns = patterns::of_all(&units);
             // The table lies open in the payload.
-            patterns.retain(|name, _| protection(plan, &kept, name) == Mode::Bytecode);
+            let modules = &kept.graph.tree.modules;
+            patterns.retain(|name, _| protect::mode(plan, name, &modules[name]) == Mode::Bytecode);
         }
         if lazy {
             let curious = naming("__subclasses__", &kept.graph, &sources);

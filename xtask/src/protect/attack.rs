@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Sources;
+use crate::dist::Outcome;
 use crate::dist::symbols::{FOLDER, Index};
-use crate::python::Interpreter;
 
 const SCRIPT: &str = include_str!("../python/attack.py");
 
@@ -54,20 +54,21 @@ impl Sight {
 }
 
 /// The sources of the modules in an image that are the project's own.
-pub(super) fn sources(image: &Path, project: &Path) -> Result<Sources> {
-    let folder = image.join(FOLDER);
+pub(super) fn sources(image: &Outcome, project: &Path) -> Result<Sources> {
+    let folder = image.folder.join(FOLDER);
     let index = Index::read(&folder)?;
     let index = index.with_context(|| format!("{} has no index", folder.display()))?;
     let own = |file: &Path| file.starts_with(project);
     Ok(index.sources.into_iter().filter(|(_, file)| own(file)).collect())
 }
 
-/// Looks for these sources in a launcher.
+/// Looks for these sources in an image's launcher.
 ///
 /// # Errors
 /// The interpreter does not run, or a file cannot be read.
-pub(super) fn run(interpreter: &Interpreter, launcher: &Path, own: &Sources) -> Result<Sight> {
-    let mut command = interpreter.command();
+pub(super) fn run(image: &Outcome, own: &Sources) -> Result<Sight> {
+    let launcher = &image.launcher;
+    let mut command = image.interpreter.command();
     command.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let act = || format!("looking for code in {}", launcher.display());
     let mut child = command.stderr(Stdio::piped()).spawn().with_context(act)?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use super::form::Form;
 use super::{Args, table};
 use crate::bench::{self, Program};
 use crate::config::Config;
-use crate::dist::{self, Outcome, resolve};
+use crate::dist::{self, Outcome};
 use crate::ui::Ui;
 
 /// What one form costs, and what it shows.
@@ -44,14 +45,13 @@ impl Args {
         let folder = config.paths.work().join("protect");
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        let interpreter = resolve::run(config.clone())?.interpreter;
         let forms = match self.forms.as_slice() {
-            [] => Form::ALL.to_vec(),
-            some => some.to_vec(),
+            [] => Form::value_variants(),
+            some => some,
         };
         let mut rows = BTreeMap::<Form, Row>::new();
         let mut images = Vec::new();
-        for &form in &forms {
+        for &form in forms {
             ui.status("Comparing", form);
             match build(&config, form, &folder, ui) {
                 Ok((image, row)) => {
@@ -68,18 +68,19 @@ impl Args {
         }
         // The same sources for all: the first form has a file for each module.
         if let Some((_, first)) = images.first() {
-            let own = attack::sources(&first.folder, &config.project.dir)?;
+            let own = attack::sources(first, &config.project.dir)?;
             for (form, image) in &images {
-                let sight = attack::run(&interpreter, &image.launcher, &own)?;
-                rows.entry(*form).or_default().sees = Some(sight);
+                rows.entry(*form).or_default().sees = Some(attack::run(image, &own)?);
             }
         }
         let start = (!self.args.is_empty()).then_some(self.args.as_slice());
         ui.status("Measuring", format_args!("{} launchers, {} runs", images.len(), self.runs));
         measure(&images, start, config.project.verify.as_deref(), self.runs, &mut rows)?;
-        let python = format!("{}, Python {}", config.project.name, interpreter.full_version);
-        let text = table::text(&forms, &rows, &python, &self.args, self.runs);
-        bench::publish_with("protect", &text, self.readme, ui, serde_json::to_value(named(&rows))?)
+        let python = images.first().map_or("none", |(_, image)| &image.interpreter.full_version);
+        let what = format!("{}, Python {python}", config.project.name);
+        let text = table::text(forms, &rows, &what, &self.args, self.runs);
+        let values = serde_json::to_value(named(&rows))?;
+        bench::publish("protect", &text, Some(values), self.readme, ui)
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::config::{Config, Docstrings, KeySource, Mode, Shape};
 
-/// A form in which the application's own code can ship.
+/// A form in which the application's own code can ship, in the order in which they are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(super) enum Form {
     /// As `optimize` is configured
@@ -17,30 +17,19 @@ pub(super) enum Form {
     Stripped,
     /// Encrypted bytecode
     Encrypted,
+    /// Bytecode in a signed payload
+    Signed,
+    /// Encrypted bytecode in a signed payload
+    Both,
     /// One shared object for each module
     Cython,
     /// One shared object for each package
     Nuitka,
     /// What pyarmor makes
     Pyarmor,
-    /// Bytecode in a signed payload
-    Signed,
-    /// Encrypted bytecode in a signed payload
-    Both,
 }
 
 impl Form {
-    pub const ALL: [Form; 8] = [
-        Form::Bytecode,
-        Form::Stripped,
-        Form::Encrypted,
-        Form::Signed,
-        Form::Both,
-        Form::Cython,
-        Form::Nuitka,
-        Form::Pyarmor,
-    ];
-
     /// Changes a configuration to this form. Keys that are not configured are made in `folder`.
     ///
     /// # Errors
@@ -88,16 +77,10 @@ impl Form {
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Form::Bytecode => "bytecode",
-            Form::Stripped => "stripped",
-            Form::Encrypted => "encrypted",
-            Form::Cython => "cython",
-            Form::Nuitka => "nuitka",
-            Form::Pyarmor => "pyarmor",
-            Form::Signed => "signed",
-            Form::Both => "encrypted and signed",
-        })
+        match self {
+            Form::Both => f.write_str("encrypted and signed"),
+            form => write!(f, "{}", format!("{form:?}").to_lowercase()),
+        }
     }
 }
 

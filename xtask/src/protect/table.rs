@@ -22,6 +22,11 @@ pub(super) fn text(
          |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     let mut notes = String::new();
+    let seen = rows.values().filter_map(|row| row.sees.as_ref());
+    let lines = match seen.map(|sees| sees.lines.0).max() {
+        None | Some(0) => "none".to_owned(),
+        Some(most) => format!("up to {most}"),
+    };
     for form in forms {
         let Some(row) = rows.get(form) else { continue };
         let _ = write!(text, "| {form} |");
@@ -67,7 +72,7 @@ pub(super) fn text(
          {runs} interleaved runs, with the change against the first row; memory is private, at its peak in \
          the self-test. *build*: the stages protect and pack, nothing kept from before. On the right, what \
          is found in the file without a key, of what the sources have: functions whose bytecode `marshal` \
-         reads, first lines of docstrings, names of functions and classes, strings. Lines of source: none.\n"
+         reads, first lines of docstrings, names of functions and classes, strings. Lines of source: {lines}.\n"
     );
     text + &notes
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use pyrmware_payload::nameless_module;
 
 use super::definitions;
+use crate::dist::collect::names::module_of;
 use crate::dist::scan::Source;
 use crate::dist::symbols::Index;
 
@@ -110,13 +111,9 @@ fn list<'a>(ids: impl Iterator<Item = &'a str>) -> String {
 impl Symbols {
     /// The symbols in a folder, of which this is the index.
     pub fn new(folder: PathBuf, index: Index) -> Symbols {
-        let module = |path: &str| {
-            let name = path.strip_suffix(".py")?;
-            Some(name.strip_suffix("/__init__").unwrap_or(name).replace('/', "."))
-        };
         let paths = index.sources.keys();
         let mut modules: BTreeMap<String, String> =
-            paths.filter_map(|path| Some((module(path)?, path.clone()))).collect();
+            paths.filter_map(|path| Some((module_of(path)?, path.clone()))).collect();
         let entry = &index.entry;
         let main = modules.get(&format!("{entry}.__main__")).or_else(|| modules.get(entry));
         if let Some(main) = main.cloned() {

@@ -29,6 +29,18 @@ pub fn parents(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('.').map(move |(at, _)| &name[..at])
 }
 
+/// A module and the packages that it lies in, the longest name first: `a.b`, `a` for `a.b`.
+pub fn outward(module: &str) -> impl Iterator<Item = &str> {
+    let above = module.rmatch_indices('.').map(|(at, _)| &module[..at]);
+    std::iter::once(module).chain(above)
+}
+
+/// The module of a source inside a launcher: `a.b` of `a/b.py`, `a` of `a/__init__.py`; none of other files.
+pub fn module_of(path: &str) -> Option<String> {
+    let stem = path.strip_suffix(".py")?;
+    Some(stem.strip_suffix("/__init__").unwrap_or(stem).replace('/', "."))
+}
+
 /// Whether a module name fits a pattern of `[tool.pyrmware.prune]`: `name`, or `name.*` for it and all below.
 pub fn fits(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix(".*") {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::native::{self, Folder, Source, Tool, Workshop, finish};
-use super::{MADE, Sealed};
+use super::{NUITKA, Sealed};
 use crate::config::Mode;
 use crate::dist::collect::Kind;
 use crate::dist::collect::names::is_within;
@@ -124,7 +124,7 @@ fn compile(workshop: &Workshop<'_>, folder: &Folder, root: &Source, way: &[Strin
         .arg(format!("--user-plugin=../{PLUGIN_NAME}"))
         .arg(if root.package { &root.name } else { &root.path })
         // What it learns of C compilers, and a ccache where there is one.
-        .env("NUITKA_CACHE_DIR", workshop.plan.config.paths.cache().join(MADE[1]))
+        .env("NUITKA_CACHE_DIR", workshop.plan.config.paths.cache().join(NUITKA))
         .env("CCFLAGS", format!("{CFLAGS} -ffile-prefix-map={top}/= -include {}", header.display()))
         .env("LDFLAGS", LDFLAGS);
     let said = finish(&mut nuitka)?;

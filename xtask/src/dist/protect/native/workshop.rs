@@ -63,7 +63,7 @@ impl<'a> Workshop<'a> {
         way: &[String],
         work: impl FnOnce(&Folder) -> Result<()>,
     ) -> Result<PathBuf> {
-        let cache = self.plan.config.paths.cache().join(MADE[0]);
+        let cache = self.plan.config.paths.cache().join(MADE);
         let key = self.key(sources, way);
         let place = cache.join(&key[..2]).join(&key[2..]);
         if place.is_dir() {
