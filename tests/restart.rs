@@ -282,25 +282,21 @@ fn forks_may_fail(alone: &Alone) {
 fn the_next_worker_is_faster_and_smaller_than_a_fresh_start() {
     let (_project, zygote) = steady("zygote-speed", STEADY, LOOSE);
     let (_project, fresh) = steady("fresh-speed", STEADY, &LOOSE.replace("zygote", "exec"));
-    const TIMES: usize = 15;
     let mut live = Live::start(&zygote, &["wait"], &[]);
-    let mut again = Vec::new();
-    let mut private = 0;
     let mut main = main_line(&mut live);
-    for _ in 0..TIMES {
+    let [mut again, mut cold] = [const { Vec::new() }; 2];
+    let [mut private, mut whole] = [0; 2];
+    // One after the other, so that what else the machine does falls on both.
+    for _ in 0..25 {
         let at = crate::support::live::monotonic();
         kill(main.pid, libc::SIGKILL);
         main = main_line(&mut live);
         again.push(main.at - at);
         private = main.private;
-    }
-    let mut cold = Vec::new();
-    let mut whole = 0;
-    for _ in 0..TIMES {
-        let mut live = Live::start(&fresh, &["wait"], &[]);
-        let main = main_line(&mut live);
-        cold.push(main.at - live.since);
-        whole = main.private;
+        let mut fresh = Live::start(&fresh, &["wait"], &[]);
+        let first = main_line(&mut fresh);
+        cold.push(first.at - fresh.since);
+        whole = first.private;
     }
     let (again, cold) = (median(again), median(cold));
     eprintln!(

@@ -103,12 +103,12 @@ fn private_of_tree(pid: u32) -> u64 {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let children = children.unwrap_or_default();
     let below = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-    let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
-    // Until it has become another program it is a copy of this one.
+    // Until it has become another program its memory is that of this one; so this is asked before that is read.
     let program = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();
     if program(&pid.to_string()) == program("self") {
         return 0;
     }
+    let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
     let map_files = PathBuf::from(format!("/proc/{pid}/map_files"));
     private_kib(&smaps, &map_files) + below.map(private_of_tree).sum::<u64>()
 }
@@ -132,9 +132,11 @@ fn private_kib(smaps: &str, map_files: &Path) -> u64 {
                 let hex = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
                 if let (true, Some((start, end))) = (memory_file, range.split_once('-')) {
                     let file = files.entry(inode).or_default();
-                    *file = match fs::metadata(map_files.join(range)) {
-                        Ok(memory) => memory.blocks() * 512,
-                        Err(_) => (*file).max(hex(offset) + hex(end).saturating_sub(hex(start))),
+                    // Something else may be mapped there by now.
+                    let there = fs::metadata(map_files.join(range)).ok();
+                    *file = match there.filter(|there| there.ino().to_string() == *inode) {
+                        Some(memory) => memory.blocks() * 512,
+                        None => (*file).max(hex(offset) + hex(end).saturating_sub(hex(start))),
                     };
                 }
             }

@@ -73,9 +73,6 @@ impl Args {
         let far = build("far", Some(Memory::within(1024 * MIB, 2048 * MIB, None)))?;
         let near = build("near", Some(Memory::within(220 * MIB, 2048 * MIB, None)))?;
         let tight = build("tight", Some(Memory::within(300 * MIB, 2048 * MIB, often)))?;
-        let bound = Memory::within(90 * MIB, 120 * MIB, often);
-        let forked = build("forked", Some(bound.clone().restarted_by("zygote")))?;
-        let bound = build("bound", Some(bound))?;
 
         ui.status("Measuring", format_args!("looks, for {} seconds", self.seconds));
         let mut text = String::from("| what | measured | goal |\n|---|---:|---:|\n");
@@ -101,19 +98,6 @@ impl Args {
         let pause = format!("{:.1} ms (longest of 9: {:.1})", ms(pause), ms(longest));
         row("a snapshot of 1,000,000 objects stops the application for", pause, "20 ms");
         row("memory for it", format!("{:.1} MiB", memory as f64 / MIB as f64), "16 MB");
-        ui.status("Measuring", format_args!("{} starts and restarts", self.runs));
-        let [mut cold, mut again, mut fork] = [const { Vec::new() }; 3];
-        for _ in 0..self.runs {
-            let (start, by_exec) = restart(&bound)?;
-            cold.push(start.as_micros() as u64);
-            again.push(by_exec.as_micros() as u64);
-            fork.push(restart(&forked)?.1.as_micros() as u64);
-        }
-        let of =
-            |times: Vec<u64>| format!("{:.1} ms", median(times.into_iter()).unwrap_or(0.0) / 1e3);
-        row("restart by `exec`, from the request to the first line of `main`", of(again), "–");
-        row("the same from a zygote", of(fork), "25 ms");
-        row("cold start to the first line of `main`", of(cold), "–");
         ui.status("Measuring", format_args!("{} starts and restarts of the sample", self.runs));
         let [plain, forked] = self.consoles(&work, ui)?;
         let [mut cold, mut again, mut fork] = [const { Vec::new() }; 3];
@@ -127,25 +111,28 @@ impl Args {
         let of = |starts: &[Start], what: fn(&Start) -> u64| {
             median(starts.iter().map(what)).unwrap_or(0.0) / 1e3
         };
-        let times = |starts: &[Start]| {
-            let main = of(starts, |start| start.main.as_micros() as u64);
-            let asked = of(starts, |start| start.since_asked.as_micros() as u64);
-            format!("{main:.1} ms; {asked:.1} ms")
+        let main = |starts: &[Start]| {
+            format!("{:.1} ms", of(starts, |start| start.main.as_micros() as u64))
+        };
+        let asked = |starts: &[Start]| {
+            format!("{:.1} ms", of(starts, |start| start.since_asked.as_micros() as u64))
         };
         let private = |starts: &[Start]| {
             format!("{:.1} MiB", of(starts, |start| start.private * 1000) / 1024.0)
         };
-        let what = "the sample: restart by `exec`, from the request; from when it is asked to end";
-        row(what, times(&again), "–");
-        row("the same from a zygote", times(&fork), "25 ms");
-        let main = of(&cold, |start| start.main.as_micros() as u64);
-        row("its cold start to the first line of `main`", format!("{main:.1} ms"), "–");
+        row("the sample, from nothing to the first line of `main`", main(&cold), "–");
+        let what =
+            "its restart by `exec`, from the request to end to the first line of the next `main`";
+        row(what, asked(&again), "–");
+        row("the same from a zygote", asked(&fork), "25 ms");
+        let what = "by `exec`, from the look that found it over the limit, with a last snapshot";
+        row(what, main(&again), "–");
+        row("the same from a zygote", main(&fork), "–");
         let what = "private memory of its next worker when it listens; the goal is a fresh start's";
         row(what, private(&fork), &private(&cold));
         text += &format!(
             "\nCPython {}. The rate of looks is the default, of {} seconds; pauses and starts are \
-             medians. Between the request and \
-             when it is asked to end, the application goes on while a snapshot is taken.\n",
+             medians. The application serves while the last snapshot is taken.\n",
             self.python()?,
             self.seconds
         );
@@ -268,20 +255,9 @@ fn relief(launcher: &Path, objects: u64) -> Result<f64> {
     median(times).context("the launcher does not say how long a relief took")
 }
 
-/// How long a start takes to the first line of `main`, and from the launcher's word that it starts again to that
-/// line.
-fn restart(launcher: &Path) -> Result<(Duration, Duration)> {
-    let mut live = Live::start(launcher, &["restart", "0"])?;
-    let (first, _) = live.main()?;
-    let asked = live.when(REQUEST)?.0;
-    let (second, _) = live.main()?;
-    live.wait()?;
-    Ok((first - live.began, second - asked))
-}
-
 /// A start of the sample.
 struct Start {
-    /// Until the first line of `main`, in all and since the application before was asked to end.
+    /// Until the first line of `main`: from its cause on, and since the application before was asked to end.
     main: Duration,
     since_asked: Duration,
     /// What the process that listens has for itself alone, in KiB.
@@ -293,16 +269,16 @@ fn console(launcher: &Path) -> Result<[Start; 2]> {
     let mut live = Live::start(launcher, &["--port", "0"])?;
     let first = live.start_since(live.began, live.began)?;
     live.signal(Signal::USR2)?;
-    let request = live.when(REQUEST)?.0;
+    let found = live.when(FOUND)?.0;
     let asked = live.when(ASKED)?.0;
-    let next = live.start_since(request, asked)?;
+    let next = live.start_since(found, asked)?;
     live.signal(Signal::TERM)?;
     live.wait()?;
     Ok([first, next])
 }
 
-/// What the launcher says when it starts the application again.
-const REQUEST: &str = "over the hard limit";
+/// What the launcher says when a look finds it too large.
+const FOUND: &str = "over the hard limit";
 /// What it tells the service manager when it then asks the application to end. Until then that serves.
 const ASKED: &str = "STATUS=ends because of its memory";
 /// For whatever is waited for.
@@ -374,14 +350,14 @@ impl Live {
     }
 
     /// A start of the sample, which is waited for.
-    fn start_since(&mut self, request: Instant, asked: Instant) -> Result<Start> {
+    fn start_since(&mut self, since: Instant, asked: Instant) -> Result<Start> {
         let (main, process) = self.main()?;
         self.when("INFO listening on ")?;
         let file = format!("/proc/{process}/smaps_rollup");
         let rollup = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
         let private = rollup.lines().filter(|line| line.starts_with("Private_"));
         let kib = private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-        Ok(Start { main: main - request, since_asked: main - asked, private: kib.sum() })
+        Ok(Start { main: main - since, since_asked: main - asked, private: kib.sum() })
     }
 }
 

@@ -81,18 +81,6 @@ def relief(objects, mib):
     return len(kept)
 
 
-def restart(times):
-    """Grows over the hard limit, until it was started again."""
-    say(main=os.getpid())
-    if pyrmware.last_exit() == "memory":
-        return
-    time.sleep(times)
-    hoard = []
-    while True:
-        hoard.append(b"x" * (4 << 20))
-        time.sleep(0.02)
-
-
 if __name__ == "__main__":
     asyncio.new_event_loop().close()
     globals()[sys.argv[1]](*map(int, sys.argv[2:]))
