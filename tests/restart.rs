@@ -298,19 +298,10 @@ fn the_next_worker_is_faster_and_smaller_than_a_fresh_start() {
         cold.push(first.at - fresh.since);
         whole = first.private;
     }
-    let (again, cold) = (median(again), median(cold));
-    eprintln!(
-        "restart {} us, cold start {} us; {private} KiB, {whole} KiB",
-        again / 1000,
-        cold / 1000
-    );
+    // The least of each: what else the machine does only adds to it, and adds more to what wakes more processes.
+    let [again, cold] = [again, cold].map(|times| times.into_iter().min().expect("one"));
     assert!(again < cold / 2, "{again} ns after a kill, {cold} ns from nothing");
     assert!(private <= whole, "{private} KiB of its own, {whole} KiB when it is started anew");
-}
-
-fn median(mut values: Vec<u64>) -> u64 {
-    values.sort_unstable();
-    values[values.len() / 2]
 }
 
 #[test]
