@@ -301,10 +301,12 @@ fn the_builder_s_keys_that_cannot_be_used() {
     let sign = format!("sign = \"{}\"\n", bunker.path("locked").display());
     fails("password", &sign, &["has a password: give it in the environment variable"]);
     let project = bunker.project("password", &sign);
-    let wrong =
-        support::dist(&project, &bunker.path("none")).env("PYRMWARE_SIGN_PASSWORD", "wrong");
-    let ended = wrong.run();
+    let given = |word| {
+        support::dist(&project, &bunker.path("none")).env("PYRMWARE_SIGN_PASSWORD", word).run()
+    };
+    let ended = given("wrong");
     assert!(ended.code != 0 && ended.err().contains("Wrong password for that key"), "{ended}");
+    given("right").success();
     let plan = support::xtask().args(["plan", "--project"]).arg(&project).args(support::python());
     plan.run().success();
 }
