@@ -8,9 +8,10 @@ use std::sync::LazyLock;
 use pyrmware_payload::Payload;
 use serde_json::Value;
 
+use crate::protect_native::{CONSTANTS, NAMES, by_tool, vault};
 use crate::sealed::{BUNKER, KEY, TELLTALES};
 use crate::support::task::Task;
-use crate::support::{self, Image, ROOT};
+use crate::support::{self, Alone, Image, ROOT};
 
 /// Python 3.13 and later are not known to the decompiler.
 const DECOMPILES: [&str; 3] = ["3.10", "3.11", "3.12"];
@@ -44,19 +45,23 @@ struct Found {
 impl Found {
     /// Builds the bunker in a form, and attacks.
     fn of(name: &str, protect: &str) -> Found {
-        let project = BUNKER.project(name, protect);
         let out = BUNKER.path(&format!("{name}.image"));
+        Found::in_package("bunker", &BUNKER.project(name, protect), &out)
+    }
+
+    fn in_package(package: &str, project: &Path, out: &Path) -> Found {
         let told = support::xtask()
             .args(["protect", "--message-format", "json", "--project"])
-            .arg(&project)
+            .arg(project)
             .arg("--out")
-            .arg(&out)
+            .arg(out)
+            .args(support::python())
             .run()
             .success();
         let event = support::event(&told, "protect");
         let launcher = Path::new(event["launcher"].as_str().expect("a path"));
         let image = Image::at(launcher);
-        let words = [launcher.to_str().expect("a path"), "bunker"];
+        let words = [launcher.to_str().expect("a path"), package];
         let code = ATTACKER.1.alone().task().args(words).run().success().out();
         let bytes = fs::read(launcher).expect("it can be read");
         Found { image, sees: event["sees"].clone(), code, bytes }
@@ -71,6 +76,17 @@ impl Found {
     /// `strings FILE`.
     fn has(&self, text: &str) -> bool {
         memchr::memmem::find(&self.bytes, text.as_bytes()).is_some()
+    }
+
+    /// The launcher alone, with another constant in its code.
+    fn changed(&self) -> Alone {
+        let alone = self.image.alone();
+        let mut bytes = self.bytes.clone();
+        let at: Vec<usize> = memchr::memmem::find_iter(&self.bytes, "no rod").collect();
+        assert!(!at.is_empty());
+        at.into_iter().for_each(|at| bytes[at..at + 2].copy_from_slice(b"my"));
+        fs::write(&alone.launcher, bytes).expect("it is written");
+        alone
     }
 
     fn decompiles(&self) -> bool {
@@ -139,4 +155,44 @@ fn of_encrypted_modules_only_their_names_are_seen() {
         refused += usize::from(refuses);
     }
     assert!(refused > FLIPS / 2, "{refused} refused");
+}
+
+#[test]
+fn compiled_modules_show_names_and_no_bytecode_and_can_be_changed_unless_they_are_signed() {
+    for mode in ["cython", "nuitka"] {
+        let out = BUNKER.path(&format!("attacked-{mode}.image"));
+        let found = Found::in_package(
+            "vault",
+            &vault(&format!("attacked-{mode}"), &by_tool(mode), &[]),
+            &out,
+        );
+        for what in ["functions", "lines", "docstrings"] {
+            found.shows(what, none);
+        }
+        for what in ["names", "strings"] {
+            found.shows(what, all);
+        }
+        assert!(NAMES.iter().chain(&CONSTANTS).all(|text| found.has(text)), "{mode}");
+        assert!(!found.code.contains("RETURN_VALUE"), "{mode}: {}", found.code);
+        let ended = found.changed().task().arg("fail").run();
+        assert!(ended.code == 1 && ended.err().ends_with("LookupError: my rod\n"), "{ended}");
+    }
+    let protect = BUNKER.signed() + &by_tool("cython");
+    let out = BUNKER.path("attacked-signed-cython.image");
+    let found = Found::in_package("vault", &vault("attacked-signed", &protect, &[]), &out);
+    let ended = found.changed().task().arg("fail").run();
+    assert!(ended.code == 70 && !ended.err().contains("my rod"), "{ended}");
+}
+
+#[test]
+fn of_obfuscated_modules_only_names_of_files_are_seen() {
+    let out = BUNKER.path("attacked-pyarmor.image");
+    let found =
+        Found::in_package("vault", &vault("attacked-pyarmor", &by_tool("pyarmor"), &[]), &out);
+    for what in ["functions", "lines", "docstrings"] {
+        found.shows(what, none);
+    }
+    assert!(NAMES.iter().chain(&CONSTANTS).all(|text| !found.has(text)));
+    assert!(found.code.contains("file vault/core.pyc"), "{}", found.code);
+    assert!(!found.code.contains("start_the_reactor"), "{}", found.code);
 }

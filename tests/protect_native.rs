@@ -18,7 +18,7 @@ use crate::support::{self, Image, Images, golden};
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
 
 /// A project with these lines in its table `protect`; with further files, at their paths.
-fn vault(name: &str, protect: &str, files: &[(&str, &str)]) -> PathBuf {
+pub fn vault(name: &str, protect: &str, files: &[(&str, &str)]) -> PathBuf {
     let project = FOLDER.path().join(name);
     let table = "[project]\nname = \"vault\"\nversion = \"1\"\nrequires-python = \">=3.10\"\n\
                  [tool.pyrmware]\nentry = \"vault.start:main\"\n[tool.pyrmware.verify]\n\
@@ -45,12 +45,13 @@ fn image(mode: &str) -> Arc<Image> {
     IMAGES.get(mode, || dist(mode))
 }
 
-fn table(mode: &str) -> String {
+/// Lines for a tool's form, with docstrings left out.
+pub fn by_tool(mode: &str) -> String {
     format!("mode = \"{mode}\"\n[tool.pyrmware.optimize]\ndocstrings = \"strip\"\n")
 }
 
 fn dist(mode: &str) -> Task {
-    let project = vault(mode, &table(mode), &[]);
+    let project = vault(mode, &by_tool(mode), &[]);
     let out = FOLDER.path().join(format!("{mode}.image"));
     support::dist(&project, &out).args(support::python())
 }
@@ -126,8 +127,8 @@ fn shows(mode: &str, shown: &[&str], hidden: &[&str]) {
     }
 }
 
-const NAMES: [&str; 2] = ["start_the_reactor", "LAUNCH_CODE"];
-const CONSTANTS: [&str; 2] = ["4711 is the launch code", "no rod"];
+pub const NAMES: [&str; 2] = ["start_the_reactor", "LAUNCH_CODE"];
+pub const CONSTANTS: [&str; 2] = ["4711 is the launch code", "no rod"];
 
 /// The shared objects that are modules of the vault, by path.
 fn objects(image: &Image) -> BTreeMap<String, Vec<u8>> {
@@ -178,7 +179,7 @@ fn what_is_made_is_the_same_elsewhere_and_is_made_once() {
     let beside = "[package.metadata.pyrmware.device.gateway]\nextensions = \"sidecar\"\n";
     let clone = workspace("protect-native", "locked-down = true\n", beside);
     for mode in ["cython", "nuitka"] {
-        let protect = BUNKER.signed() + &table(mode);
+        let protect = BUNKER.signed() + &by_tool(mode);
         let project = vault(&format!("elsewhere/{mode}"), &protect, &[]);
         let image = workspace::dist(&clone, &project, "gateway");
         let own = image.beside().filter_map(|path| path.strip_prefix("lib/"));
@@ -246,7 +247,7 @@ fn what_a_tool_cannot_do_is_told_with_the_remedy() {
     }
     golden::check("protect_native/refused.txt", &text);
 
-    let project = vault("offline", &table("cython"), &[]);
+    let project = vault("offline", &by_tool("cython"), &[]);
     let target = FOLDER.path().join("empty");
     let words = ["dist", "--quiet", "--offline", "--project"];
     let task = support::xtask().args(words).arg(&project).env("CARGO_TARGET_DIR", target);
