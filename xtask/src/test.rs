@@ -170,7 +170,7 @@ impl Check<'_> {
             Step::E2e => {
                 machine::prepare(self.ui)?;
                 machine::require_strace()?;
-                self.cargo(&["test", "--workspace", "--test", "*"])
+                self.cargo(&["test", "--workspace", "--no-fail-fast", "--test", "*"])
             }
             Step::DeviceImage => {
                 // Whoever asks for it is told what is missing; all others, that it was not done.
