@@ -35,6 +35,7 @@ use crate::python::Interpreter;
 use crate::ui::{self, Ui};
 use collect::{Kind, Tree};
 use folder::Folder;
+pub(crate) use folder::exchange;
 use link::Image;
 use modules_lock::ModulesLock;
 use pack::Packed;
