@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::LinkPlan;
+use super::{Cross, LinkPlan};
 use crate::config::Link;
 use crate::python::{Interpreter, missing_libraries, remedy};
 
@@ -10,12 +10,18 @@ use crate::python::{Interpreter, missing_libraries, remedy};
 pub fn link_plan(
     interpreter: &Interpreter,
     asked: Option<Link>,
+    cross: Option<&Cross>,
 ) -> Result<(LinkPlan, Option<String>)> {
     let libraries = &interpreter.libraries;
     let shared = libraries.shared.clone().map(LinkPlan::Shared);
     let archive = libraries.static_pic.as_ref().or(libraries.static_fixed.as_ref());
-    let missing =
-        archive.map(|archive| missing_libraries(&libraries.link, archive)).unwrap_or_default();
+    let missing = match (cross, archive) {
+        (_, None) => Vec::new(),
+        (None, Some(archive)) => missing_libraries(&libraries.link, archive),
+        (Some(cross), Some(_)) => {
+            libraries.link.iter().filter(|name| !cross.has_library(name)).cloned().collect()
+        }
+    };
     let plan = match (&libraries.static_pic, &libraries.static_fixed) {
         (Some(archive), _) => Some(LinkPlan::StaticPic(archive.clone())),
         (None, Some(archive)) => Some(LinkPlan::StaticFixed(archive.clone())),
