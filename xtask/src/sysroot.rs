@@ -122,8 +122,9 @@ impl Debian {
         let apt = Apt::new(&aside.path().join("apt"), &self.arch, &sources)?;
         let stage =
             ui.stage("update", "Updating", format_args!("the lists of Debian {}", self.suite));
-        apt.update()?;
+        let lacking = apt.update(&sources, &self.suite)?;
         stage.finish();
+        lacking.iter().for_each(|lacking| ui.warning(lacking));
         let packages: Vec<&str> =
             PACKAGES.into_iter().chain(self.package.iter().map(String::as_str)).collect();
         let what = format!("{} for {} and what they depend on", packages.join(" "), self.arch);

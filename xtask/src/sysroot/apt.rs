@@ -26,6 +26,11 @@ impl Source {
         Ok(Source { uri: uri.to_owned(), suite: suite.to_owned(), keyring: Some(keyring) })
     }
 
+    /// Where its lists are.
+    fn place(&self) -> String {
+        format!("{}/dists/{}/", self.uri.trim_end_matches('/'), self.suite)
+    }
+
     /// The line of a list of sources.
     fn line(&self) -> String {
         let signed = self.keyring.as_ref().map(|file| format!("[signed-by={}] ", file.display()));
@@ -122,14 +127,41 @@ impl Apt {
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
         write("status", "")?;
-        write("etc/sources.list", &sources.iter().map(Source::line).collect::<String>())?;
         write("apt.conf", &configuration(folder, arch))?;
-        Ok(Apt { config: folder.join("apt.conf"), archives: folder.join("archives") })
+        let apt = Apt { config: folder.join("apt.conf"), archives: folder.join("archives") };
+        apt.set(sources)?;
+        Ok(apt)
     }
 
-    /// Fetches the lists of packages.
-    pub fn update(&self) -> Result<()> {
-        output(self.get().arg("update"), "fetching the lists of packages").map(drop)
+    /// Fetches the lists of packages. Gives what was done without: updates that the mirror does not have whole, as
+    /// happens to mirrors of architectures that few use.
+    ///
+    /// # Errors
+    /// The release itself is not to be had.
+    pub fn update(&self, sources: &[Source], suite: &str) -> Result<Vec<String>> {
+        let update =
+            || output(self.get().arg("update"), "fetching the lists of packages").map(drop);
+        let Err(error) = update() else { return Ok(Vec::new()) };
+        let said = error.to_string();
+        let (broken, whole): (Vec<&Source>, Vec<&Source>) = sources
+            .iter()
+            .partition(|source| source.suite != suite && said.contains(&source.place()));
+        if broken.is_empty() {
+            return Err(error);
+        }
+        self.set(whole)?;
+        update()?;
+        let reason =
+            said.lines().find(|line| line.starts_with("E: ")).unwrap_or_default().to_owned();
+        let without = |source: &Source| format!("without {}: {}", source.suite, &reason[3..]);
+        Ok(broken.into_iter().map(without).collect())
+    }
+
+    /// Writes the list of sources.
+    fn set<'a>(&self, sources: impl IntoIterator<Item = &'a Source>) -> Result<()> {
+        let file = self.config.with_file_name("etc").join("sources.list");
+        let text: String = sources.into_iter().map(Source::line).collect();
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// Fetches packages and all that they depend on: the files, sorted.
