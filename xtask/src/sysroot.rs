@@ -1,8 +1,8 @@
 //! `cargo xtask sysroot debian SUITE ARCH`: what a launcher for another machine is built against, from
 //! Debian's packages, which are unpacked into a folder. Nothing is installed, and no root is needed.
 
-mod apt;
-mod unpack;
+pub(crate) mod apt;
+pub(crate) mod unpack;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -119,7 +119,7 @@ impl Debian {
             (Some(mirror), Some(keyring)) => vec![Source::given(mirror, &self.suite, keyring)?],
             _ => apt::sources(&self.suite)?,
         };
-        let apt = Apt::new(&aside.path().join("apt"), &self.arch, &sources)?;
+        let apt = Apt::new(&aside.path().join("apt"), &[&self.arch], &sources)?;
         let stage =
             ui.stage("update", "Updating", format_args!("the lists of Debian {}", self.suite));
         let lacking = apt.update(&sources, &self.suite)?;

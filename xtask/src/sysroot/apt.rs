@@ -1,6 +1,7 @@
 //! apt as on a machine of another architecture that has no package yet: lists, archives and status in a
 //! folder of its own, sources of packages from this machine.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -115,8 +116,8 @@ pub struct Apt {
 }
 
 impl Apt {
-    /// Writes its configuration into a new folder.
-    pub fn new(folder: &Path, arch: &str, sources: &[Source]) -> Result<Apt> {
+    /// Writes its configuration into a new folder; of the architectures the first is the machine's own.
+    pub fn new(folder: &Path, archs: &[&str], sources: &[Source]) -> Result<Apt> {
         let write = |name: &str, text: &str| {
             let file = folder.join(name);
             std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
@@ -127,7 +128,7 @@ impl Apt {
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
         write("status", "")?;
-        write("apt.conf", &configuration(folder, arch))?;
+        write("apt.conf", &configuration(folder, archs))?;
         let apt = Apt { config: folder.join("apt.conf"), archives: folder.join("archives") };
         apt.set(sources)?;
         Ok(apt)
@@ -169,6 +170,37 @@ impl Apt {
         let mut command = self.get();
         command.args(["install", "--yes", "--download-only", "--no-install-recommends"]);
         output(command.args(packages), "fetching packages")?;
+        self.files()
+    }
+
+    /// Fetches these packages and no others: the files, sorted.
+    pub fn download(&self, packages: &BTreeSet<String>) -> Result<Vec<PathBuf>> {
+        let mut command = self.get();
+        command.arg("download").args(packages).current_dir(&self.archives);
+        output(&mut command, "fetching packages")?;
+        self.files()
+    }
+
+    /// Names of the packages that one depends on; `all` of them, with itself, or those that it names.
+    pub fn depends(&self, package: &str, all: bool) -> Result<BTreeSet<String>> {
+        let mut command = Command::new("apt-cache");
+        command.env("APT_CONFIG", &self.config).arg("depends");
+        for kind in ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"] {
+            command.arg(format!("--no-{kind}"));
+        }
+        command.args(all.then_some("--recurse")).arg(package);
+        let said = output(&mut command, "asking for what packages depend on")?;
+        let direct = said.lines().filter_map(|line| line.trim_start().strip_prefix("Depends: "));
+        let heads = said.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+        let names = match all {
+            true => heads.map(str::to_owned).collect::<BTreeSet<_>>(),
+            false => direct.map(str::to_owned).collect(),
+        };
+        // Of other architectures and of none there is nothing to fetch.
+        Ok(names.into_iter().filter(|name| !name.contains(':')).collect())
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>> {
         let entries = self.archives.read_dir().context("listing the packages that were fetched")?;
         let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         files.retain(|file| file.extension().is_some_and(|end| end == "deb"));
@@ -186,7 +218,7 @@ impl Apt {
 }
 
 /// `APT_CONFIG` is read after this machine's own configuration, of which proxies and the like stay.
-fn configuration(folder: &Path, arch: &str) -> String {
+fn configuration(folder: &Path, archs: &[&str]) -> String {
     let place = |name: &str| folder.join(name).display().to_string();
     let values = [
         ("Dir::Etc::sourcelist", place("etc/sources.list")),
@@ -202,7 +234,7 @@ fn configuration(folder: &Path, arch: &str) -> String {
         ("Dir::Log", folder.display().to_string()),
         ("Debug::NoLocking", "true".to_owned()),
         ("Acquire::Languages", "none".to_owned()),
-        ("APT::Architecture", arch.to_owned()),
+        ("APT::Architecture", archs.first().copied().unwrap_or_default().to_owned()),
         // An unprivileged user of apt's own could not write here.
         ("APT::Sandbox::User", "root".to_owned()),
     ];
@@ -212,7 +244,8 @@ fn configuration(folder: &Path, arch: &str) -> String {
     for (name, value) in values {
         text += &format!("{name} \"{value}\";\n");
     }
-    text + &format!("APT::Architectures {{ \"{arch}\"; }};\n")
+    let archs: String = archs.iter().map(|arch| format!(" \"{arch}\";")).collect();
+    text + &format!("APT::Architectures {{{archs} }};\n")
 }
 
 /// What a command writes to stdout, or what it has to say.

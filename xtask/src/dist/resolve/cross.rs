@@ -126,6 +126,20 @@ fn linker(target: &Target, device: &Device, paths: &Paths) -> Result<Option<Path
 
 /// Refuses a Rust without the target's standard library: cargo would say so after minutes, and for each crate.
 fn require_std(target: &Target) -> Result<()> {
+    ensure!(
+        has_std(target)?,
+        "Rust's standard library for {} is not there; remedy: {}",
+        target.triple,
+        std_remedy(target)
+    );
+    Ok(())
+}
+
+/// Whether the rustc that cargo calls has the target's standard library.
+///
+/// # Errors
+/// It does not start, or does not know the target.
+pub(crate) fn has_std(target: &Target) -> Result<bool> {
     let rustc = super::rustc();
     let mut command = Command::new(&rustc);
     command.args(["--print", "target-libdir", "--target", target.triple]).stdin(Stdio::null());
@@ -140,14 +154,7 @@ fn require_std(target: &Target) -> Result<()> {
     let is_std = |entry: &std::fs::DirEntry| {
         entry.file_name().to_str().is_some_and(|name| name.starts_with("libstd-"))
     };
-    let has = folder.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| is_std(&entry)));
-    ensure!(
-        has,
-        "Rust's standard library for {} is not there; remedy: {}",
-        target.triple,
-        std_remedy(target)
-    );
-    Ok(())
+    Ok(folder.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| is_std(&entry))))
 }
 
 /// What brings Rust's standard library for a target.
