@@ -33,11 +33,11 @@ Debian's packages come from the mirror of this machine's own sources of packages
 installed. stdout has the table of a device for app/Cargo.toml.")]
 pub struct Args {
     #[command(subcommand)]
-    from: From,
+    from: Distribution,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum From {
+enum Distribution {
     /// From Debian's packages, with the `apt-get` of this machine
     Debian(Debian),
 }
@@ -69,7 +69,7 @@ impl Args {
     /// # Errors
     /// What apt, dpkg or the file system have to say.
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
-        let From::Debian(debian) = self.from;
+        let Distribution::Debian(debian) = self.from;
         let paths = config::workspace()?.paths;
         let target = debian.target()?;
         let made = debian.make(&paths, ui)?;

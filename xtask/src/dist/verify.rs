@@ -118,7 +118,9 @@ fn self_test(plan: &Plan, image: &Image) -> Result<(Option<Course>, BTreeSet<Ask
     let (_, stderr) = launcher::run(&image.launcher, &start, limit(plan)).with_context(|| {
         let words = std::iter::once(&project.name).chain(command.unwrap_or_default());
         let words: Vec<&str> = words.map(String::as_str).collect();
-        format!("the new launcher fails `{}`", words.join(" "))
+        // It may have tried to start itself.
+        let lacks = runner(plan).and_then(Runner::lacks).map(|lacks| format!(" ({lacks})"));
+        format!("the new launcher fails `{}`{}", words.join(" "), lacks.unwrap_or_default())
     })?;
     // Of a launcher that is locked down, or runs nothing, there is none.
     let record = std::fs::read_to_string(&record).unwrap_or_default();

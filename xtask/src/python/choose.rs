@@ -100,6 +100,11 @@ fn no_libpython(interpreter: &Interpreter) -> String {
             "; remedy: `PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install --force {}`, or --python PREFIX",
             interpreter.full_version
         )
+    } else if sysroot::root_of(prefix).is_some() {
+        format!(
+            "; remedy: add what Debian calls {} to the sysroot",
+            remedy::python_headers(interpreter)
+        )
     } else if prefix == Path::new("/usr") {
         format!(
             "; remedy: {}, or --python PREFIX",

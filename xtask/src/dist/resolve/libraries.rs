@@ -36,12 +36,14 @@ pub fn link_plan(
         ),
         (_, Some(plan), _) if missing.is_empty() => Ok((plan, None)),
         (None, Some(_), Some(shared)) => {
-            let note =
-                format!("libpython is linked shared: {}", cannot_link(interpreter, &missing));
+            let note = format!(
+                "libpython is linked shared: {}",
+                cannot_link(interpreter, &missing, cross)
+            );
             Ok((shared, Some(note)))
         }
         (_, Some(_), _) => {
-            bail!("cannot link libpython static: {}", cannot_link(interpreter, &missing))
+            bail!("cannot link libpython static: {}", cannot_link(interpreter, &missing, cross))
         }
         (None, None, Some(shared)) => {
             let note = libraries
@@ -61,13 +63,16 @@ pub fn link_plan(
     }
 }
 
-/// Which libraries the static libpython needs in vain, and what installs them.
-fn cannot_link(interpreter: &Interpreter, missing: &[String]) -> String {
+/// Which libraries the static libpython needs in vain, and what brings them.
+fn cannot_link(interpreter: &Interpreter, missing: &[String], cross: Option<&Cross>) -> String {
     let packages: Vec<String> = missing.iter().map(|name| remedy::library_package(name)).collect();
+    let remedy = match cross {
+        Some(_) => format!("add what Debian calls {} to the sysroot", packages.join(" ")),
+        None => remedy::install(&packages),
+    };
     format!(
-        "the static libpython of {} needs {}, which the linker does not find; remedy: {}",
+        "the static libpython of {} needs {}, which the linker does not find; remedy: {remedy}",
         interpreter.prefix.display(),
         missing.iter().map(|name| format!("-l{name}")).collect::<Vec<_>>().join(" "),
-        remedy::install(&packages)
     )
 }
