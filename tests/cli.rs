@@ -55,6 +55,7 @@ fn every_verb_has_help() {
         "memory",
         "symbolicate",
         "leakcheck",
+        "sysroot",
         "doctor",
         "test",
         "clean",

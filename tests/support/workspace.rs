@@ -41,7 +41,7 @@ pub fn dist(workspace: &Path, project: &Path, device: &str) -> Image {
 }
 
 /// What is installed into this workspace's target folder is the clones', too: nothing is fetched twice.
-fn share_tools(to: &Path) {
+pub fn share_tools(to: &Path) {
     let tools = super::scratch().with_file_name("pyrmware").join("tools");
     for folder in [&tools, to] {
         fs::create_dir_all(folder).expect("a folder is made");

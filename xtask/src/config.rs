@@ -286,6 +286,8 @@ pub struct Device {
     pub python: Option<PathBuf>,
     /// How libpython gets in; none: static where there is one.
     pub link: Option<Link>,
+    /// Who links for another machine; none: what cargo is configured with, else GNU's cross compiler.
+    pub linker: Option<PathBuf>,
     /// Where extension modules go.
     pub extensions: Extensions,
     /// Whether the launcher ignores `PYRMWARE_*`: `[package.metadata.pyrmware] locked-down`.

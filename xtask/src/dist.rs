@@ -35,12 +35,13 @@ use crate::python::Interpreter;
 use crate::ui::{self, Ui};
 use collect::{Kind, Tree};
 use folder::Folder;
+pub(crate) use folder::exchange;
 use link::Image;
 use modules_lock::ModulesLock;
 use pack::Packed;
 use report::Inventory;
 use report::sizes::Sizes;
-use resolve::Plan;
+use resolve::{Plan, Runner};
 use scan::Graph;
 use startup::Course;
 use verify::Verified;
@@ -84,6 +85,10 @@ pub struct Outcome {
     pub sha256: String,
     /// What the launcher needs in its environment to run on this machine.
     pub environment: Vec<(&'static str, String)>,
+    /// Who runs it here, if it is for another machine.
+    pub runner: Option<Runner>,
+    /// The machine that it is for.
+    pub target: String,
 }
 
 /// Runs every stage. The image folder is replaced at the end, or not at all.
@@ -129,6 +134,8 @@ fn build(config: Config, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome {
         environment: environment.map(|(name, value)| (name, value.to_owned())).collect(),
         interpreter: plan.interpreter,
+        runner: plan.cross.and_then(|cross| cross.runner),
+        target: plan.target,
         launcher: plan.config.out.join(&plan.config.project.name),
         folder: plan.config.out,
         bytes: image.bytes,
@@ -139,7 +146,10 @@ fn build(config: Config, ui: &Ui) -> Result<Outcome> {
 impl Outcome {
     /// The launcher, to be run on this machine.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.launcher);
+        let mut command = match &self.runner {
+            Some(runner) => runner.command(&self.launcher),
+            None => Command::new(&self.launcher),
+        };
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

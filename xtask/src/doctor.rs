@@ -99,6 +99,7 @@ fn examine(flags: &Flags, verbose: bool) -> Vec<Finding> {
             let place = config.project.dir.display();
             findings
                 .push(Finding::ok("application", format!("{} in {place}", config.project.name)));
+            findings.extend(checks::another_machine(config));
             let (more, interpreter) = checks::chosen(config);
             findings.extend(more);
             if let Some(interpreter) = interpreter {

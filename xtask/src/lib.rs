@@ -18,6 +18,8 @@ pub mod run;
 pub mod size;
 pub mod startup;
 pub mod symbolicate;
+pub mod sysroot;
+pub mod target;
 pub mod test;
 pub mod trace;
 pub mod ui;
@@ -53,6 +55,7 @@ enum Verb {
     Memory(memory::Args),
     Symbolicate(symbolicate::Args),
     Leakcheck(leakcheck::Args),
+    Sysroot(sysroot::Args),
     Doctor(doctor::Args),
     Test(test::Args),
     Clean(clean::Args),
@@ -69,6 +72,7 @@ Examples:
   cargo xtask why email                         what brings a module in, or why it was left out
   cargo xtask startup                           where the time of a start goes
   cargo xtask plan --python /usr                say what would be done with Debian's Python
+  cargo xtask sysroot debian bookworm arm64     get what a launcher for another machine is built against
   cargo xtask doctor                            list what is there, what is missing, and the remedy
 
 Exit codes: 0 done, 1 failed, 2 wrong usage; `run` passes on the launcher's own.";
@@ -97,6 +101,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Memory(verb) => verb.run(&ui),
         Verb::Symbolicate(verb) => verb.run(&ui),
         Verb::Leakcheck(verb) => verb.run(&ui),
+        Verb::Sysroot(verb) => verb.run(&ui),
         Verb::Doctor(verb) => verb.run(&ui),
         Verb::Test(verb) => verb.run(&ui),
         Verb::Clean(verb) => verb.run(&ui),

@@ -38,6 +38,10 @@ impl Paths {
     pub fn tools(&self) -> PathBuf {
         self.work().join("tools")
     }
+    /// What launchers for other machines are built against: folders that `sysroot` makes.
+    pub fn sysroots(&self) -> PathBuf {
+        self.target.join("sysroots")
+    }
     /// Content-addressed results, safe to delete at any time.
     pub fn cache(&self) -> PathBuf {
         self.work().join("cache")

@@ -9,7 +9,8 @@ use pyrmware_payload::Entry;
 use serde_json::{Value, json};
 
 use crate::config::{Config, Extensions, Flags};
-use crate::dist::resolve::{self, LinkPlan, Plan};
+use crate::dist::collect::device;
+use crate::dist::resolve::{self, Cross, LinkPlan, Plan};
 use crate::paths::relative;
 use crate::ui::{self, Ui};
 
@@ -58,18 +59,21 @@ impl Display for Human<'_> {
 
 fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
     let config = &plan.config;
-    let (project, python) = (&config.project, &plan.interpreter);
+    let project = &config.project;
     let short = |path: &Path| relative(&config.paths.root, path).display().to_string();
     let mut lines = vec![
         ("application", format!("{} {} in {}", project.name, project.version, short(&project.dir))),
         ("entry", entry(&project.entry)),
         ("device", config.device.name.clone()),
         ("target", plan.target.clone()),
-        ("interpreter", format!("CPython {} at {}", python.full_version, python.prefix.display())),
+        ("interpreter", interpreter(plan)),
         ("libpython", link(&plan.link)),
         ("extensions", extensions(config.device.extensions).into()),
         ("lock", plan.lock.as_deref().map_or("none is needed".into(), short)),
     ];
+    if let Some(cross) = &plan.cross {
+        lines.extend(machine_of(cross, &short));
+    }
     push_list(
         &mut lines,
         "dependencies",
@@ -90,6 +94,29 @@ fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
     lines.push(("image folder", short(&config.out)));
     push_list(&mut lines, "note", plan.notes.iter().cloned());
     lines
+}
+
+fn interpreter(plan: &Plan) -> String {
+    let python = &plan.interpreter;
+    let text = format!("CPython {} at {}", python.full_version, python.prefix.display());
+    match plan.cross {
+        Some(_) => format!("{text}, compiled for by {}", python.program.display()),
+        None => text,
+    }
+}
+
+/// What another machine takes.
+fn machine_of(cross: &Cross, short: &dyn Fn(&Path) -> String) -> [(&'static str, String); 4] {
+    let linker = cross.linker.as_ref().map(|linker| linker.display().to_string());
+    let runner = cross.runner.as_ref().map(|runner| runner.program.display().to_string());
+    let glibc = device::glibc(&cross.folders, cross.target.triple);
+    let glibc = glibc.map_or("another C library".to_owned(), |(a, b)| format!("glibc {a}.{b}"));
+    [
+        ("sysroot", short(&cross.sysroot)),
+        ("C library", glibc),
+        ("linker", linker.unwrap_or_else(|| "as cargo is configured".into())),
+        ("runs here in", runner.unwrap_or_else(|| "nothing: it is not verified".into())),
+    ]
 }
 
 /// A list as lines of which the first has the label; nothing when it is empty.
@@ -150,6 +177,9 @@ fn machine(plan: &Plan) -> Value {
             "magic": plan.interpreter.magic,
         },
         "link": plan.link,
+        "sysroot": plan.cross.as_ref().map(|cross| &cross.sysroot),
+        "linker": plan.cross.as_ref().and_then(|cross| cross.linker.as_ref()),
+        "runner": plan.cross.as_ref().and_then(|cross| cross.runner.as_ref()),
         "lock": plan.lock,
         "site": plan.site,
         "dependencies": dependencies,

@@ -6,6 +6,7 @@ pub mod marker;
 mod probe;
 mod pyo3;
 pub mod remedy;
+pub mod sysroot;
 pub mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-pub use choose::{Choice, candidates, choose, host_tool_python};
+pub use choose::{Choice, candidates, choose, choose_foreign, host_tool_python};
 pub use libpython::missing_libraries;
 use version::Version;
 
@@ -23,8 +24,10 @@ use version::Version;
 pub struct Interpreter {
     /// The prefix, absolute, links resolved: `/usr`, an unpacked standalone build, a sysroot's `usr`.
     pub prefix: PathBuf,
-    /// The program that runs bytecode workers (same magic).
+    /// The program that runs bytecode workers (same magic): of another machine's interpreter, one of this machine.
     pub program: PathBuf,
+    /// Where the program's own libpython is, if it does not find that by itself: a build that was moved.
+    pub program_libraries: Option<PathBuf>,
     /// Major and minor version: (3, 11).
     pub version: (u8, u8),
     /// Full version: "3.11.2".
@@ -103,9 +106,7 @@ impl Interpreter {
             .env("PYTHONHASHSEED", "0")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("LC_ALL", "C.UTF-8");
-        // A build that was moved does not find its own libpython by the path that it was configured with.
-        let shared = self.libraries.shared.as_deref().and_then(Path::parent);
-        if let Some(folder) = shared.filter(|folder| **folder == self.prefix.join("lib")) {
+        if let Some(folder) = &self.program_libraries {
             command.env("LD_LIBRARY_PATH", folder);
         }
         command

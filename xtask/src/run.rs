@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::config::{Config, Flags};
-use crate::dist;
+use crate::dist::{self, resolve};
 use crate::ui::Ui;
 
 /// Build, then run the launcher; its exit code is passed on
@@ -27,7 +27,17 @@ impl Args {
     /// What `dist` has to say, or that the launcher cannot be started.
     pub fn run(self, ui: &Ui) -> anyhow::Result<ExitCode> {
         let image = dist::run(Config::load(&self.flags)?, ui)?;
+        ensure!(
+            image.runner.is_some() || resolve::runs_natively(&image.target),
+            "{} is for {}, which this machine runs in qemu's user mode only; remedy: {}",
+            image.launcher.display(),
+            image.target,
+            resolve::Runner::remedy()
+        );
         ui.status("Running", image.launcher.display());
+        if let Some(lacks) = image.runner.as_ref().and_then(resolve::Runner::lacks) {
+            ui.note(lacks);
+        }
         let mut command = image.command();
         command.args(self.args);
         let failed = || format!("cannot start {}", image.launcher.display());

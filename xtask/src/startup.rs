@@ -114,6 +114,12 @@ impl Args {
                  see how it starts"
             );
         }
+        if image.runner.is_some() {
+            bail!(
+                "how long a launcher for another machine takes is seen there, not under qemu; record it there with \
+                 PYRMWARE_STARTUP, and give the file to --read"
+            );
+        }
         let default = config.project.verify.iter().flatten().map(OsString::from);
         let args: Vec<OsString> =
             if self.args.is_empty() { default.collect() } else { self.args.clone() };

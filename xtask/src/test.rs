@@ -3,9 +3,10 @@
 mod licences;
 mod machine;
 mod python;
+mod rust;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ Examples:
   cargo xtask test --only ruff             one step
   cargo xtask test --only e2e -- damage    end-to-end tests whose names contain `damage`
   cargo xtask test --device-image          launchers in virtual machines
+  cargo xtask test --devices               launchers for other machines, under qemu's user mode
   BLESS=1 cargo xtask test --only e2e      write the golden files anew")]
 pub struct Args {
     /// Only this step; may be repeated
@@ -36,6 +38,9 @@ pub struct Args {
     /// Only launchers in virtual machines: the step `device-image`
     #[arg(long, conflicts_with_all = ["only", "quick"])]
     device_image: bool,
+    /// Only launchers for other machines, which nothing else runs: the step `devices`
+    #[arg(long, conflicts_with_all = ["only", "quick", "device_image"])]
+    devices: bool,
     /// Passed on to `cargo test`, after `--`
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<OsString>,
@@ -60,9 +65,11 @@ enum Step {
     E2e,
     /// Launchers run on a device: virtual machines with little memory
     DeviceImage,
+    /// Launchers for other machines are built and run under qemu's user mode; only when asked for
+    Devices,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step::Fmt,
     Step::Licences,
     Step::Ruff,
@@ -71,6 +78,7 @@ const STEPS: [Step; 8] = [
     Step::Unit,
     Step::E2e,
     Step::DeviceImage,
+    Step::Devices,
 ];
 
 impl Args {
@@ -82,9 +90,14 @@ impl Args {
         let asked = self.device_image || self.only.contains(&Step::DeviceImage);
         let paths = config::workspace()?.paths;
         let context = Check { paths, args: self.args, device_image: asked, ui };
-        let only = if self.device_image { vec![Step::DeviceImage] } else { self.only };
+        let only = match (self.device_image, self.devices) {
+            (true, _) => vec![Step::DeviceImage],
+            (_, true) => vec![Step::Devices],
+            _ => self.only,
+        };
         let steps = STEPS.into_iter().filter(|step| match only.as_slice() {
-            [] => !(self.quick && matches!(step, Step::E2e | Step::DeviceImage)),
+            [] if self.quick => !matches!(step, Step::E2e | Step::DeviceImage | Step::Devices),
+            [] => !matches!(step, Step::Devices),
             only => only.contains(step),
         });
         let mut times = Vec::new();
@@ -116,6 +129,7 @@ impl Step {
             Step::Unit => "unit",
             Step::E2e => "e2e",
             Step::DeviceImage => "device-image",
+            Step::Devices => "devices",
         }
     }
 
@@ -129,6 +143,7 @@ impl Step {
             Step::Unit => "Rust's unit tests",
             Step::E2e => "launchers, end to end",
             Step::DeviceImage => "launchers on a device, in virtual machines",
+            Step::Devices => "launchers for other machines, under qemu's user mode",
         }
     }
 }
@@ -181,23 +196,25 @@ impl Check<'_> {
                 }
                 machine::prepare_virtual(self.ui)?;
                 // Ignored, so that whoever runs all tests by hand needs no virtual machines.
-                self.cargo(&[
-                    "test",
-                    "--package",
-                    "xtask",
-                    "--test",
-                    "device_image",
-                    "--",
-                    "--ignored",
-                ])
+                self.cargo(&ignored("device_image"))
+            }
+            Step::Devices => {
+                machine::prepare_cross(self.ui)?;
+                let rustc = rust::for_devices(&self.paths, self.ui)?;
+                // Under a name of its own: the tests themselves are compiled as ever.
+                self.cargo_with(&ignored("cross"), rustc.map(|rustc| (rust::VARIABLE, rustc)))
             }
         }
     }
 
     fn cargo(&self, words: &[&str]) -> Result<()> {
+        self.cargo_with(words, None)
+    }
+
+    fn cargo_with(&self, words: &[&str], variable: Option<(&str, PathBuf)>) -> Result<()> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.args(words).current_dir(&self.paths.root);
+        command.args(words).current_dir(&self.paths.root).envs(variable);
         if words[0] == "test" {
             command.args(&self.args);
         }
@@ -214,6 +231,11 @@ impl Check<'_> {
         call(&["check", "--quiet"])?;
         call(&["format", "--check", "--quiet"])
     }
+}
+
+/// cargo's words for a test program that only runs when it is asked for.
+fn ignored(program: &str) -> [&str; 7] {
+    ["test", "--package", "xtask", "--test", program, "--", "--ignored"]
 }
 
 /// Runs a command that says itself what is wrong.

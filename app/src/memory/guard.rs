@@ -489,10 +489,11 @@ impl Guard {
     }
 }
 
+#[allow(clippy::useless_conversion, reason = "machines of 32 bits have narrower limits")]
 fn fd_limit() -> Option<u64> {
     // SAFETY: fills a structure of numbers.
     unsafe {
         let mut limit: libc::rlimit = std::mem::zeroed();
-        (libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0).then_some(limit.rlim_cur)
+        (libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0).then_some(limit.rlim_cur.into())
     }
 }

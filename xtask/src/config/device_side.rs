@@ -102,6 +102,7 @@ fn device(
             device.link.as_ref(),
             &[("static", Some(Link::Static)), ("shared", Some(Link::Shared))],
         )?,
+        linker: device.linker.as_ref().map(|text| linker(folder, text.get_ref())),
         extensions: choose(
             source,
             device.extensions.as_ref(),
@@ -115,6 +116,11 @@ fn device(
         memory: whole.memory.clone(),
         service: whole.service.clone(),
     })
+}
+
+/// A program on `PATH`, or a path relative to the launcher's package.
+fn linker(folder: &Path, text: &str) -> PathBuf {
+    if text.contains('/') { folder.join(text) } else { PathBuf::from(text) }
 }
 
 /// What is said for all devices.

@@ -241,5 +241,6 @@ pub struct Device {
     pub target: Option<Text>,
     pub python: Option<Text>,
     pub link: Option<Text>,
+    pub linker: Option<Text>,
     pub extensions: Option<Text>,
 }

@@ -139,7 +139,10 @@ locked-down = true
 target = 'aarch64-unknown-linux-gnu'
 python = 'sysroots/bookworm-arm64/usr'
 link = 'static'
+linker = 'aarch64-linux-gnu-gcc'
 extensions = 'sidecar'
+[package.metadata.pyrmware.device.other]
+linker = 'tools/ld'
 ",
     )
     .unwrap();
@@ -149,7 +152,9 @@ extensions = 'sidecar'
         (host.target.as_deref(), host.link, host.extensions),
         (None, None, Extensions::Auto)
     );
+    assert_eq!(side.devices["other"].linker.as_deref(), Some(Path::new("/w/app/tools/ld")));
     let gateway = side.device("gateway").unwrap();
+    assert_eq!(gateway.linker.as_deref(), Some(Path::new("aarch64-linux-gnu-gcc")));
     assert_eq!(gateway.target.as_deref(), Some("aarch64-unknown-linux-gnu"));
     assert_eq!(gateway.python.as_deref(), Some(Path::new("/w/app/sysroots/bookworm-arm64/usr")));
     assert_eq!((gateway.link, gateway.extensions), (Some(Link::Static), Extensions::Sidecar));

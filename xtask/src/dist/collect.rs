@@ -6,6 +6,7 @@
 
 pub mod application;
 mod dependencies;
+pub mod device;
 pub mod elf;
 pub mod names;
 mod stdlib;
@@ -137,6 +138,8 @@ pub struct Object {
     pub soname: Option<String>,
     /// Its DT_NEEDED, in order.
     pub needed: Vec<String>,
+    /// Of which library it needs which version of symbols: ("libc.so.6", "GLIBC_2.34").
+    pub versions: Vec<(String, String)>,
     /// Why it cannot work in this launcher, one clause; an error as soon as it is kept.
     pub fault: Option<String>,
 }

@@ -3,7 +3,7 @@
 mod cargo;
 mod libpython;
 pub mod machine;
-mod rustflags;
+pub(crate) mod rustflags;
 pub mod scrub;
 
 use std::io::Write;

@@ -81,7 +81,7 @@ pub fn run(plan: &Plan, graph: Graph) -> Result<Kept> {
     let dropped = reasons::dropped(project, &graph, &reason, &dropped_by_key);
     let notes = Vec::from_iter(forgotten(project, &graph));
     let graph = ship::only_kept(graph, &reason);
-    ship::check_objects(&graph.tree)?;
+    ship::check_objects(plan, &graph.tree)?;
     let ships = |name: &&String| {
         graph.tree.modules.get(*name).is_some_and(|module| module.kind != Kind::Interpreter)
     };

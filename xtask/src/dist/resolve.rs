@@ -1,5 +1,6 @@
 //! Config -> [`Plan`]: absolute tools, interpreter, target, dependencies locked and hash-checked for the target.
 
+pub(crate) mod cross;
 pub(super) mod explain;
 mod install;
 mod libraries;
@@ -8,19 +9,24 @@ mod normalise;
 mod pylock;
 mod relock;
 mod requirements;
+mod runner;
 mod sources;
 pub(crate) mod tool;
+mod wheels;
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::config::Config;
 use crate::dist::parallel;
-use crate::python::{self, Interpreter};
+use crate::python::{self, Choice, Interpreter, sysroot};
+use crate::target::Target;
 
+pub use cross::Cross;
 pub use libraries::link_plan;
+pub use runner::Runner;
 
 /// What `cargo xtask plan` prints: everything that the later stages need, looked up and absolute.
 #[derive(Debug, Clone)]
@@ -33,6 +39,8 @@ pub struct Plan {
     pub interpreter: Interpreter,
     /// How libpython is linked, decided.
     pub link: LinkPlan,
+    /// What it takes to build for another machine; none: the launcher is for this one.
+    pub cross: Option<Cross>,
     /// The cargo to call (`$CARGO`).
     pub cargo: PathBuf,
     /// Where the dependencies' versions and hashes come from, or are now written.
@@ -63,25 +71,21 @@ pub enum LinkPlan {
 ///
 /// # Errors
 /// No interpreter that can go in, no lock that covers the dependencies, or what the installer has to say.
-pub fn run(config: Config) -> Result<Plan> {
-    let (python, requires) = (config.device.python.as_deref(), &config.project.requires_python);
-    let (choice, host) = parallel::both(|| python::choose(python, requires), host_target);
-    let host = host?;
-    let target = config.device.target.clone().unwrap_or_else(|| host.clone());
-    ensure!(
-        target == host,
-        "device {} is {target}, and this machine is {host}: building for another architecture is not in this version",
-        config.device.name
-    );
-    let choice = choice?;
+pub fn run(mut config: Config) -> Result<Plan> {
+    let (choice, target) = interpreter(&config)?;
     let (interpreter, mut notes) = (choice.interpreter, choice.notes);
-    let (link, note) = link_plan(&interpreter, config.device.link)?;
+    let cross = is_foreign(&config, &target)
+        .then(|| Cross::of(&target, &interpreter, &config.device, &config.paths))
+        .transpose()?;
+    notes.extend(cross.as_ref().and_then(|cross| without_patterns(&mut config, cross)));
+    let (link, note) = link_plan(&interpreter, config.device.link, cross.as_ref())?;
     notes.extend(note);
     let epoch = epoch(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
     let mut plan = Plan {
         target,
         interpreter,
         link,
+        cross,
         cargo: cargo()?,
         lock: None,
         site: None,
@@ -96,9 +100,64 @@ pub fn run(config: Config) -> Result<Plan> {
     Ok(plan)
 }
 
+/// The interpreter that goes in, and the triple of the machine that it is for.
+pub(crate) fn interpreter(config: &Config) -> Result<(Choice, String)> {
+    let (python, requires) = (config.device.python.as_deref(), &config.project.requires_python);
+    let Some(target) = config.device.target.clone() else {
+        let (choice, host) = parallel::both(|| python::choose(python, requires), host_target);
+        // First: without Rust nothing else matters.
+        let host = host?;
+        return Ok((choice?, host));
+    };
+    if !is_foreign(config, &target) {
+        return Ok((python::choose(python, requires)?, target));
+    }
+    let machine = Target::of(&target)?;
+    let prefix = python.with_context(|| {
+        format!(
+            "nothing says where the Python of device {} is; `cargo xtask sysroot debian bookworm {}` makes a \
+             sysroot for it and prints what belongs into {}",
+            config.device.name,
+            machine.debian,
+            config.paths.app_manifest().display()
+        )
+    })?;
+    Ok((python::choose_foreign(prefix, &machine, requires)?, target))
+}
+
+/// Whether the launcher is for another machine than this one: another target, or the same with the libraries of
+/// a sysroot.
+pub(crate) fn is_foreign(config: &Config, target: &str) -> bool {
+    let in_sysroot = || config.device.python.as_deref().and_then(sysroot::root_of).is_some();
+    config.device.target.is_some()
+        && (host_target().is_ok_and(|host| host != target) || in_sysroot())
+}
+
+/// Regular expressions are compiled for the engine of the Python that compiles them, whose numbers are as wide as
+/// its pointers.
+fn without_patterns(config: &mut Config, cross: &Cross) -> Option<String> {
+    let patterns = &mut config.project.optimize.patterns;
+    let same = u32::from(cross.target.bits) == usize::BITS;
+    let asked = std::mem::replace(patterns, *patterns && same);
+    (asked && !same).then(|| {
+        format!("regular expressions are compiled on the device: it has {} bits", cross.target.bits)
+    })
+}
+
+/// Whether this machine's processor and kernel run programs of a target.
+pub(crate) fn runs_natively(target: &str) -> bool {
+    let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
+    target.split('-').next() == Some(std::env::consts::ARCH) && target.contains(os)
+}
+
+/// The rustc that cargo calls.
+fn rustc() -> std::ffi::OsString {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
+}
+
 /// Fills in what the plan has of the dependencies.
 fn dependencies(plan: &mut Plan) -> Result<()> {
-    let tools = tool::Tools::new(&plan.config, &plan.interpreter, plan.epoch);
+    let tools = tool::Tools::new(&plan.config, &plan.interpreter, plan.cross.as_ref(), plan.epoch);
     let locked = lock::read(&tools)?;
     let site = install::site(&tools, &plan.target, &locked)?;
     let installed = normalise::installed(&site, &plan.interpreter.markers)?;
@@ -115,7 +174,7 @@ fn dependencies(plan: &mut Plan) -> Result<()> {
 
 /// The triple of the machine that builds.
 pub fn host_target() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let rustc = rustc();
     let output = Command::new(&rustc).arg("-vV").output().with_context(|| {
         format!("cannot start {}; install Rust from rustup.rs", rustc.display())
     })?;

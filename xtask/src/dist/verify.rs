@@ -5,7 +5,7 @@ mod imports;
 mod launcher;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,10 +14,11 @@ use super::link::Image;
 use super::parallel;
 use super::protect::Secret;
 use super::prune::Kept;
-use super::resolve::Plan;
+pub(super) use super::resolve::runs_natively as runs_here;
+use super::resolve::{Plan, Runner};
 use super::startup::{self, Course};
 use crate::config::Prune;
-use launcher::{Start, TIMEOUT};
+use launcher::{EMULATED, Start, TIMEOUT};
 
 /// With it the launcher starts Python, looks for the entry, runs nothing and exits 0.
 const CHECK: &str = "PYRMWARE_CHECK";
@@ -67,8 +68,12 @@ pub fn describe(plan: &Plan) -> String {
 pub fn run(plan: &Plan, image: &Image) -> Result<Verified> {
     let (project, device) = (&plan.config.project, &plan.config.device);
     let command = project.verify.as_deref();
-    if !runs_here(&plan.target) {
-        let why = format!("this machine cannot start a launcher for {}", plan.target);
+    if !runs_here(&plan.target) && runner(plan).is_none() {
+        let why = format!(
+            "this machine cannot start a launcher for {} without qemu's user mode; remedy: {}",
+            plan.target,
+            Runner::remedy()
+        );
         return Ok(Verified::not(why));
     }
     if command.is_none() && device.locked_down {
@@ -108,22 +113,31 @@ fn self_test(plan: &Plan, image: &Image) -> Result<(Option<Course>, BTreeSet<Ask
     let record = folder.path().join("start");
     variables.extend(record.to_str().map(|file| (startup::VARIABLE, file)));
     let started = SystemTime::now();
-    let start = Start { args: command.unwrap_or_default(), variables: &variables, stdin: "" };
-    let (_, stderr) = launcher::run(&image.launcher, &start, TIMEOUT).with_context(|| {
+    let args = command.unwrap_or_default();
+    let start = Start { args, variables: &variables, stdin: "", runner: runner(plan) };
+    let (_, stderr) = launcher::run(&image.launcher, &start, limit(plan)).with_context(|| {
         let words = std::iter::once(&project.name).chain(command.unwrap_or_default());
         let words: Vec<&str> = words.map(String::as_str).collect();
-        format!("the new launcher fails `{}`", words.join(" "))
+        // It may have tried to start itself.
+        let lacks = runner(plan).and_then(Runner::lacks).map(|lacks| format!(" ({lacks})"));
+        format!("the new launcher fails `{}`{}", words.join(" "), lacks.unwrap_or_default())
     })?;
     // Of a launcher that is locked down, or runs nothing, there is none.
     let record = std::fs::read_to_string(&record).unwrap_or_default();
     let asked = stderr.lines().filter_map(asked).collect();
-    Ok((Course::read(&record, Some(started)).ok(), asked))
+    // Under qemu times say nothing.
+    let course = Course::read(&record, Some(started)).ok().filter(|_| runner(plan).is_none());
+    Ok((course, asked))
 }
 
-/// Whether a program for this target starts on the machine that builds.
-pub(super) fn runs_here(target: &str) -> bool {
-    let os = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
-    target.split('-').next() == Some(std::env::consts::ARCH) && target.contains(os)
+/// Who runs the launcher, if it is for another machine.
+fn runner(plan: &Plan) -> Option<&Runner> {
+    plan.cross.as_ref()?.runner.as_ref()
+}
+
+/// How long it may take.
+fn limit(plan: &Plan) -> Duration {
+    if runner(plan).is_some() { EMULATED } else { TIMEOUT }
 }
 
 /// What a line of the launcher says: `<4>hello: pruned module asked for: tkinter, by app`, with a syslog

@@ -6,9 +6,10 @@ use std::process::Command;
 use super::{Finding, State};
 use crate::config::{Config, Link, Mode};
 use crate::dist::protect;
-use crate::dist::resolve::{self, LinkPlan, host_target, tool};
+use crate::dist::resolve::{self, Cross, LinkPlan, Runner, host_target, tool};
 use crate::python::version::Version;
-use crate::python::{self, Interpreter, candidates, host_tool_python, missing_libraries, remedy};
+use crate::python::{Interpreter, candidates, host_tool_python, missing_libraries, remedy};
+use crate::target::Target;
 use crate::ui;
 
 /// The oldest Rust that builds the workspace.
@@ -115,14 +116,21 @@ fn described(interpreter: &Interpreter) -> Finding {
 
 /// The interpreter for the application and how it is linked.
 pub(super) fn chosen(config: &Config) -> (Vec<Finding>, Option<Interpreter>) {
-    let choice = python::choose(config.device.python.as_deref(), &config.project.requires_python);
-    let interpreter = match choice {
-        Ok(choice) => choice.interpreter,
+    let (interpreter, target) = match resolve::interpreter(config) {
+        Ok((choice, target)) => (choice.interpreter, target),
         Err(error) => return (vec![Finding::failed("interpreter", &error)], None),
     };
     let found = format!("{} in {}", interpreter.full_version, interpreter.prefix.display());
     let mut findings = vec![Finding::ok("interpreter", found)];
-    findings.push(match resolve::link_plan(&interpreter, config.device.link) {
+    let cross = match resolve::is_foreign(config, &target) {
+        true => match Cross::of(&target, &interpreter, &config.device, &config.paths) {
+            Ok(cross) => Some(cross),
+            // What is missing has a line of its own.
+            Err(_) => return (findings, Some(interpreter)),
+        },
+        false => None,
+    };
+    findings.push(match resolve::link_plan(&interpreter, config.device.link, cross.as_ref()) {
         Ok((plan, _)) => linked(config, &interpreter, &plan),
         Err(error) => Finding::failed("libpython", &error),
     });
@@ -139,7 +147,9 @@ fn linked(config: &Config, interpreter: &Interpreter, plan: &LinkPlan) -> Findin
     let archive = libraries.static_pic.as_ref().or(libraries.static_fixed.as_ref());
     match (plan, archive) {
         // It could be static, and nobody asked for shared.
-        (LinkPlan::Shared(_), Some(archive)) if config.device.link != Some(Link::Shared) => {
+        (LinkPlan::Shared(_), Some(archive))
+            if config.device.link != Some(Link::Shared) && config.device.target.is_none() =>
+        {
             let missing = missing_libraries(&libraries.link, archive);
             let packages: Vec<String> =
                 missing.iter().map(|name| remedy::library_package(name)).collect();
@@ -148,6 +158,40 @@ fn linked(config: &Config, interpreter: &Interpreter, plan: &LinkPlan) -> Findin
         }
         _ => Finding::ok("libpython", text),
     }
+}
+
+/// What another machine takes: Rust's standard library for it, a linker, and qemu to try what was built.
+pub(super) fn another_machine(config: &Config) -> Vec<Finding> {
+    let Some(triple) = config.device.target.as_deref() else { return Vec::new() };
+    if !resolve::is_foreign(config, triple) {
+        return Vec::new();
+    }
+    let target = match Target::of(triple) {
+        Ok(target) => target,
+        Err(error) => return vec![Finding::failed("target", &error)],
+    };
+    let found = resolve::cross::examine(&target, &config.device, &config.paths);
+    let mut findings: Vec<Finding> = found
+        .into_iter()
+        .map(|(name, found)| match found {
+            Ok(text) => Finding::ok(name, text),
+            Err(error) => Finding::failed(name, &error),
+        })
+        .collect();
+    findings.push(match Runner::of(&target, Path::new("/")) {
+        Some(runner) => match runner.lacks() {
+            Some(lacks) => Finding { state: State::Optional, ..Finding::ok("emulator", lacks) },
+            None => Finding::ok("emulator", runner.program.display().to_string()),
+        },
+        None if resolve::runs_natively(triple) => Finding::ok("emulator", "none is needed"),
+        None => Finding::lacks(
+            "emulator",
+            State::Optional,
+            format!("no qemu for {triple}; launchers for it are not verified"),
+            Runner::remedy(),
+        ),
+    });
+    findings
 }
 
 /// What installs the dependencies.

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::version::Specifier;
-use super::{Interpreter, probe, pyo3, remedy};
+use super::{Interpreter, probe, pyo3, remedy, sysroot};
+use crate::target::Target;
 
 /// The interpreter that was chosen.
 #[derive(Debug, Clone)]
@@ -39,6 +40,15 @@ pub fn choose(wanted: Option<&Path>, requires_python: &str) -> Result<Choice> {
         return Ok(choice);
     }
     first_that_suits(&specifier)
+}
+
+/// The interpreter of another machine, in the sysroot that the device or a flag names.
+pub fn choose_foreign(prefix: &Path, target: &Target, requires_python: &str) -> Result<Choice> {
+    let specifier: Specifier =
+        requires_python.parse().context("[project] requires-python is not valid")?;
+    let interpreter = sysroot::read(prefix, target)?;
+    suits(&interpreter, &specifier).map_err(anyhow::Error::msg)?;
+    Ok(Choice { interpreter, notes: Vec::new() })
 }
 
 /// The interpreter at a path that somebody named: nothing else will do.
@@ -89,6 +99,11 @@ fn no_libpython(interpreter: &Interpreter) -> String {
         format!(
             "; remedy: `PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install --force {}`, or --python PREFIX",
             interpreter.full_version
+        )
+    } else if sysroot::root_of(prefix).is_some() {
+        format!(
+            "; remedy: add what Debian calls {} to the sysroot",
+            remedy::python_headers(interpreter)
         )
     } else if prefix == Path::new("/usr") {
         format!(

@@ -1,6 +1,6 @@
 //! The libpythons of a prefix: which files there are, and which of them a launcher can be linked with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,9 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use object::read::archive::ArchiveFile;
 use object::read::{File as ObjectFile, ReadCache};
-use object::{Architecture, Object, ObjectSection, RelocationFlags, SectionFlags, elf};
+use object::{
+    Architecture, Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionFlags, elf,
+};
 
 use super::Libraries;
 
@@ -36,7 +38,15 @@ pub(super) fn find(places: &Places) -> Result<Libraries> {
     // Debian's `-pic.a` is made for this; its plain archive belongs to programs at a fixed address.
     for name in [format!("libpython{version}-pic.a"), format!("libpython{version}.a")] {
         let Some(archive) = first(&name) else { continue };
-        match code(&archive).with_context(|| format!("cannot read {}", archive.display()))? {
+        let act = || format!("cannot read {}", archive.display());
+        if let Some(symbol) = left_out(&archive, version).with_context(act)? {
+            libraries.unusable.push(format!(
+                "{} needs {symbol}, of a library that does not come with it",
+                archive.display()
+            ));
+            continue;
+        }
+        match code(&archive).with_context(act)? {
             Code::Independent => libraries.static_pic = libraries.static_pic.or(Some(archive)),
             Code::Fixed => libraries.static_fixed = libraries.static_fixed.or(Some(archive)),
             Code::Intermediate => libraries.unusable.push(format!(
@@ -103,6 +113,34 @@ fn link_names(sysconfig: &BTreeMap<String, String>) -> Vec<String> {
         }
     }
     names
+}
+
+/// A function of HACL* that the archive calls and has not. CPython links its own copy into its own programs from 3.12
+/// on, and Debian's archive is without it.
+fn left_out(archive: &Path, version: &str) -> Result<Option<String>> {
+    // To read all symbols takes a while.
+    if matches!(version, "3.10" | "3.11") {
+        return Ok(None);
+    }
+    let cache = ReadCache::new(File::open(archive)?);
+    let members = ArchiveFile::parse(&cache)?;
+    let (mut called, mut defined) = (BTreeSet::new(), BTreeSet::new());
+    if members.is_thin() {
+        return Ok(None);
+    }
+    for member in members.members() {
+        let (offset, size) = member?.file_range();
+        let Ok(object) = ObjectFile::parse(cache.range(offset, size)) else { continue };
+        for symbol in object.symbols() {
+            if let Ok(name) = symbol.name()
+                && name.contains("Hacl_")
+            {
+                let names = if symbol.is_undefined() { &mut called } else { &mut defined };
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    Ok(called.difference(&defined).next().cloned())
 }
 
 /// What an archive's members are made of.

@@ -79,9 +79,13 @@ fn interpreter(facts: Facts, version: (u8, u8)) -> Result<Interpreter> {
         sysconfig: &facts.sysconfig,
     };
     let libraries = libpython::find(&places)?;
+    // A build that was moved does not find its own libpython by the path that it was configured with.
+    let shared = libraries.shared.as_deref().and_then(Path::parent);
+    let moved = shared.filter(|folder| **folder == prefix.join("lib")).map(Path::to_owned);
     Ok(Interpreter {
         // Not resolved further: a program finds its prefix by where it is called.
         program: facts.base_program,
+        program_libraries: moved,
         version,
         full_version: facts.full_version,
         magic: facts.magic,

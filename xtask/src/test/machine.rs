@@ -19,6 +19,16 @@ const PACKAGES: [&str; 5] =
 /// What a virtual machine and its disks are made with.
 const VIRTUAL: [&str; 4] = ["cpio", "e2fsprogs", "qemu-system-x86", "xz-utils"];
 
+/// What launchers for other machines are linked with and run in, and what makes a Rust for them.
+const CROSS: [&str; 6] = [
+    "gcc-aarch64-linux-gnu",
+    "gcc-arm-linux-gnueabihf",
+    "libc6-dev-arm64-cross",
+    "libc6-dev-armhf-cross",
+    "patchelf",
+    "qemu-user-static",
+];
+
 /// Installs what a fresh Debian lacks. Elsewhere, and for those who may not install, the tests say
 /// themselves what they miss: another interpreter may well do.
 pub(super) fn prepare(ui: &Ui) -> Result<()> {
@@ -48,6 +58,22 @@ pub(super) fn prepare_virtual(ui: &Ui) -> Result<()> {
     ensure!(
         missing.is_none(),
         "the device is a virtual machine, for which packages are missing; remedy: {}",
+        install(&missing.unwrap_or_default())
+    );
+    Ok(())
+}
+
+/// Installs what launchers for other machines are built with and run in.
+pub(super) fn prepare_cross(ui: &Ui) -> Result<()> {
+    prepare(ui)?;
+    ensure!(
+        is_debian(),
+        "launchers for other machines are tested with Debian's packages; remedy: test on Debian for x86_64"
+    );
+    let missing = install_missing(&CROSS, ui)?;
+    ensure!(
+        missing.is_none(),
+        "launchers for other machines need packages that are missing; remedy: {}",
         install(&missing.unwrap_or_default())
     );
     Ok(())

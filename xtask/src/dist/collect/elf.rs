@@ -1,5 +1,6 @@
 //! What a shared object is and asks for, read from its headers.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -20,12 +21,16 @@ pub struct Headers {
     pub machine: (u16, bool),
     /// The modules that it can be imported as: the names of its `PyInit_` functions.
     pub modules: Vec<String>,
+    /// The versions of symbols that it defines: "GLIBC_2.36".
+    pub defined: BTreeSet<String>,
 }
 
 /// What a shared object must fit.
 #[derive(Debug, Clone, Copy)]
 pub struct Launcher {
     machine: Option<(u16, bool)>,
+    /// Its C library is musl, not glibc.
+    musl: bool,
     /// libpython is inside.
     static_link: bool,
 }
@@ -34,7 +39,8 @@ impl Launcher {
     /// The launcher of a plan.
     pub fn of(plan: &Plan) -> Launcher {
         let static_link = !matches!(plan.link, LinkPlan::Shared(_));
-        Launcher { machine: machine(&plan.target), static_link }
+        let musl = plan.target.contains("-musl");
+        Launcher { machine: machine(&plan.target), musl, static_link }
     }
 
     /// What a shared object needs, and why it cannot work if it cannot.
@@ -55,12 +61,29 @@ impl Launcher {
             let (theirs, ours) = (machine_name(headers.machine), machine_name(machine));
             return Some(format!("it is built for {theirs}, the launcher for {ours}"));
         }
+        let foreign = |name: &&String| is_of_musl(name) != self.musl && is_c_library(name);
+        if let Some(library) = headers.object.needed.iter().find(foreign) {
+            let [theirs, ours] =
+                [!self.musl, self.musl].map(|musl| if musl { "musl" } else { "glibc" });
+            return Some(format!(
+                "it is built for another C library ({library}, of {theirs}), and the device has {ours}"
+            ));
+        }
         let mut needed = headers.object.needed.iter();
         let libpython = needed.find(|name| self.static_link && name.starts_with("libpython3"))?;
         Some(format!(
             "it needs {libpython} beside the libpython inside the launcher; use link = \"shared\""
         ))
     }
+}
+
+/// Whether a library is the C library of a Linux machine.
+fn is_c_library(name: &str) -> bool {
+    name == "libc.so.6" || is_of_musl(name)
+}
+
+fn is_of_musl(name: &str) -> bool {
+    name.starts_with("libc.musl-") || name.starts_with("ld-musl-")
 }
 
 /// Reads a file's headers; none when it is no ELF file.
@@ -104,6 +127,29 @@ fn headers<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> object::Result<H
             found.object.soname = Some(text(dynamic.string(entry)?));
         }
     }
+    if let Some((mut needs, link)) = sections.gnu_verneed(endian, bytes)? {
+        let strings = sections.strings(endian, bytes, link)?;
+        while let Some((library, mut versions)) = needs.next()? {
+            let library = text(library.file(endian, strings)?);
+            while let Some(version) = versions.next()? {
+                let weak = version.vna_flags.get(endian).0 & elf::VER_FLG_WEAK.0 != 0;
+                if !weak {
+                    found
+                        .object
+                        .versions
+                        .push((library.clone(), text(version.name(endian, strings)?)));
+                }
+            }
+        }
+    }
+    if let Some((mut defined, link)) = sections.gnu_verdef(endian, bytes)? {
+        let strings = sections.strings(endian, bytes, link)?;
+        while let Some((_, mut names)) = defined.next()? {
+            if let Some(name) = names.next()? {
+                found.defined.insert(text(name.name(endian, strings)?));
+            }
+        }
+    }
     let symbols = sections.symbols(endian, bytes, elf::SHT_DYNSYM)?;
     for symbol in symbols.iter().filter(|symbol| !symbol.is_undefined(endian)) {
         let name = symbol.name(endian, symbols.strings())?;
@@ -142,7 +188,7 @@ fn sections<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> object::Result<
 }
 
 /// The e_machine of a target triple and whether it is a 64-bit one; none for architectures not listed.
-fn machine(target: &str) -> Option<(u16, bool)> {
+pub fn machine(target: &str) -> Option<(u16, bool)> {
     let arch = target.split('-').next().unwrap_or("");
     let machine = match arch {
         "x86_64" => (elf::EM_X86_64, !target.ends_with("x32")),

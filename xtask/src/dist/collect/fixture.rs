@@ -103,6 +103,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         target: None,
         python: None,
         link: None,
+        linker: None,
         extensions: Extensions::Auto,
         locked_down: false,
         memory: None,
@@ -118,6 +119,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
     let interpreter = Interpreter {
         prefix: root.to_owned(),
         program: root.join("bin/python3"),
+        program_libraries: None,
         version: (3, 11),
         full_version: "3.11.2".to_owned(),
         magic: 3495,
@@ -137,6 +139,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         target: "x86_64-unknown-linux-gnu".to_owned(),
         interpreter,
         link: LinkPlan::StaticPic(root.join("libpython3.11.a")),
+        cross: None,
         cargo: "cargo".into(),
         lock: None,
         site: Some(root.join("site")),

@@ -266,6 +266,7 @@ fn object(soname: Option<&str>, needed: &[&str]) -> Object {
     Object {
         soname: soname.map(str::to_owned),
         needed: needed.iter().map(|name| name.to_string()).collect(),
+        versions: Vec::new(),
         fault: None,
     }
 }

@@ -73,6 +73,10 @@ pub fn build(plan: &Plan, packed: &Packed) -> Result<Built> {
     if let Some(target) = &plan.config.device.target {
         command = command.args(["--target", target]);
     }
+    let cross = plan.cross.as_ref();
+    if let Some((cross, linker)) = cross.and_then(|cross| Some((cross, cross.linker.as_ref()?))) {
+        command = command.env(cross.target.cargo_variable("LINKER"), linker);
+    }
     let files = || rustflags::from_files(&paths.root, &home().unwrap_or_default(), &plan.target);
     let variable = |name: &str| std::env::var(name).ok();
     command = match rustflags::join(&remap(plan), &plan.target, variable, files) {

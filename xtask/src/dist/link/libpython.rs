@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::config::HOST;
 use crate::dist::pack::elf;
-use crate::dist::resolve::{LinkPlan, Plan};
+use crate::dist::resolve::{Cross, LinkPlan, Plan};
 
 /// The file that pyo3-ffi reads instead of asking an interpreter. It tells nothing to the linker:
 /// [`arguments`] do.
@@ -37,8 +37,8 @@ pub const UNWINDER: &str = "INPUT(-lgcc_eh)\n";
 /// The linker's arguments, for app/build.rs. `exports` is a file with [`EXPORTS`], `libraries` a folder with
 /// [`UNWINDER`].
 pub fn arguments(plan: &Plan, exports: &Path, libraries: &Path) -> Vec<String> {
-    let mut arguments = Vec::new();
-    if plan.target.ends_with("-gnu") {
+    let mut arguments = plan.cross.as_ref().map(Cross::arguments).unwrap_or_default();
+    if plan.target.contains("-gnu") {
         arguments.push(format!("-L{}", libraries.display()));
     }
     match &plan.link {

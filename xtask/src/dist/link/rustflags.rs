@@ -53,6 +53,20 @@ pub fn from_files(folder: &Path, cargo_home: &Path, target: &str) -> Vec<String>
     if std::env::var_os(variable).is_some() {
         return Vec::new();
     }
+    build_rustflags(&tables(folder, cargo_home), target)
+}
+
+/// Whether cargo's configuration names a linker of the target for builds in `folder`.
+pub fn has_linker(folder: &Path, target: &str) -> bool {
+    let home = super::cargo::home().unwrap_or_default();
+    tables(folder, &home).iter().any(|file| {
+        let targets = file.get("target").and_then(|targets| targets.get(target));
+        targets.is_some_and(|table| table.get("linker").is_some())
+    })
+}
+
+/// Cargo's configuration files for a build in `folder`, the nearest first.
+fn tables(folder: &Path, cargo_home: &Path) -> Vec<toml::Table> {
     let folders = folder.ancestors().map(|folder| folder.join(".cargo"));
     let files = folders.chain([cargo_home.to_owned()]).flat_map(|folder| {
         // The older name wins where both exist, as in cargo.
@@ -61,9 +75,7 @@ pub fn from_files(folder: &Path, cargo_home: &Path, target: &str) -> Vec<String>
     });
     let mut files: Vec<PathBuf> = files.collect();
     files.dedup();
-    let tables: Vec<toml::Table> =
-        files.iter().filter_map(|file| std::fs::read_to_string(file).ok()?.parse().ok()).collect();
-    build_rustflags(&tables, target)
+    files.iter().filter_map(|file| std::fs::read_to_string(file).ok()?.parse().ok()).collect()
 }
 
 /// `build.rustflags` of several configuration files, the nearest first; cargo joins lists with the

@@ -68,7 +68,7 @@ pub fn run(plan: &Plan, sealed: &mut Sealed) -> Result<()> {
             continue;
         }
         ensure!(
-            runs_here(&plan.target),
+            runs_here(&plan.target) && plan.cross.is_none(),
             "{} for {} needs a container, which this version does not make; mode = \"encrypted\" in \
              [tool.pyrmware.protect] works for every device",
             tool.name,
@@ -178,7 +178,7 @@ impl Tool {
         let mut words = vec!["--no-deps".to_owned(), "--target".to_owned()];
         words.push(target.to_string_lossy().into_owned());
         words.extend(self.packages.iter().map(|package| (*package).to_owned()));
-        let tools = Tools::new(&plan.config, &plan.interpreter, plan.epoch);
+        let tools = Tools::new(&plan.config, &plan.interpreter, None, plan.epoch);
         tools.run("install", &words, &Act::Tool(named))?;
         match std::fs::rename(&target, &place) {
             // Another run was faster.

@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use super::Graph;
 use super::reach::Reached;
-use crate::dist::collect::{Kind, Origin, Resource, Tree};
+use crate::dist::collect::{Kind, Object, Origin, Resource, Tree, device};
+use crate::dist::resolve::Plan;
 
 /// Leaves only what ships: kept modules (and those inside libpython, which are known but do not ship),
 /// their resources and libraries.
@@ -95,7 +96,14 @@ fn keep_libraries(tree: &mut Tree, kept: &dyn Fn(&str) -> bool) {
 ///
 /// # Errors
 /// With the module, its distribution and the cause.
-pub fn check_objects(tree: &Tree) -> Result<()> {
+pub fn check_objects(plan: &Plan, tree: &Tree) -> Result<()> {
+    let cross = plan.cross.as_ref();
+    let device = cross.map(|cross| device::Libraries::new(&cross.folders, &plan.target));
+    let bundled = tree.sonames();
+    let fault = |object: &Object| {
+        let own = object.fault.clone();
+        own.or_else(|| device.as_ref().and_then(|device| device.fault(object, &bundled)))
+    };
     let named = tree
         .modules
         .iter()
@@ -103,7 +111,7 @@ pub fn check_objects(tree: &Tree) -> Result<()> {
         .map(|(name, module)| (name, &module.path, &module.origin))
         .chain(tree.libraries.iter().map(|(path, library)| (path, path, &library.origin)));
     for (name, path, origin) in named {
-        if let Some(fault) = tree.objects.get(path).and_then(|object| object.fault.as_ref()) {
+        if let Some(fault) = tree.objects.get(path).and_then(fault) {
             bail!(
                 "{name} of {origin} cannot be loaded on the device: {fault}; \
                  drop it with [tool.pyrmware.prune] drop, or install {origin} for the target"

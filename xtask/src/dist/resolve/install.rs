@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 
 use super::explain::Act;
 use super::lock::Locked;
-use super::tool::Tools;
-use super::{normalise, requirements};
+use super::tool::{Tool, Tools};
+use super::{normalise, requirements, wheels};
 use crate::dist::hex;
+use crate::python::host_tool_python;
 
 /// The folder with the locked distributions installed for `target`; made where it is not there.
 pub(super) fn site(tools: &Tools, target: &str, locked: &Locked) -> Result<PathBuf> {
@@ -37,9 +38,11 @@ pub(super) fn site(tools: &Tools, target: &str, locked: &Locked) -> Result<PathB
             arguments.extend(["--only-binary".into(), pin.name.clone().into()]);
         }
         arguments.extend(["--requirement".into(), file.into()]);
-        arguments.extend(how(tools)?);
+        let (tool, platform) = tool(tools)?;
+        arguments.extend(how(&tool).iter().map(OsString::from));
+        arguments.extend(platform);
         let name = locked.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        tools.run("install", &arguments, &Act::Install(name))?;
+        tools.run_with(&tool, "install", &arguments, &Act::Install(name))?;
     }
     normalise::folder(&folder)?;
     match std::fs::rename(&folder, &site) {
@@ -51,13 +54,28 @@ pub(super) fn site(tools: &Tools, target: &str, locked: &Locked) -> Result<PathB
     }
 }
 
+/// Who installs, and what it is told of the machine that the packages are for.
+fn tool(tools: &Tools) -> Result<(Tool, Vec<OsString>)> {
+    let tool = tools.get()?.clone();
+    let Some(cross) = tools.cross else { return Ok((tool, Vec::new())) };
+    // What is built from source has a tag of the machine alone, `linux_armv7l`, which pip takes when it is told to.
+    let known = wheels::for_uv(cross, tools.interpreter)
+        .filter(|_| tool.is_uv() && tools.sdists.is_empty());
+    match known {
+        Some(platform) => Ok((tool, platform)),
+        None => {
+            let pip = Tool::Pip(host_tool_python(tools.interpreter)?);
+            Ok((pip, wheels::for_pip(cross, tools.interpreter)))
+        }
+    }
+}
+
 /// How each tool is kept from doing more than to unpack.
-fn how(tools: &Tools) -> Result<Vec<OsString>> {
-    let options: &[&str] = match tools.get()?.is_uv() {
+fn how(tool: &Tool) -> &'static [&'static str] {
+    match tool.is_uv() {
         true => &["--link-mode", "copy", "--no-compile-bytecode"],
         false => &["--quiet", "--no-compile", "--ignore-installed", "--no-warn-script-location"],
-    };
-    Ok(options.iter().map(OsString::from).collect())
+    }
 }
 
 /// Everything that the content of the folder depends on.
@@ -69,6 +87,8 @@ fn key(tools: &Tools, target: &str, requirements: &str) -> String {
             format!("{} {}", tools.interpreter.full_version, tools.interpreter.prefix.display())
         }
     };
-    let parts = [normalise::VERSION, target, &python, &tools.sdists.join(" "), requirements];
+    let wheels = tools.cross.map(wheels::tags).unwrap_or_default();
+    let parts =
+        [normalise::VERSION, target, &wheels, &python, &tools.sdists.join(" "), requirements];
     hex(&Sha256::digest(parts.join("\n")))[..32].to_owned()
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::LinkPlan;
+use super::{Cross, LinkPlan};
 use crate::config::Link;
 use crate::python::{Interpreter, missing_libraries, remedy};
 
@@ -10,12 +10,18 @@ use crate::python::{Interpreter, missing_libraries, remedy};
 pub fn link_plan(
     interpreter: &Interpreter,
     asked: Option<Link>,
+    cross: Option<&Cross>,
 ) -> Result<(LinkPlan, Option<String>)> {
     let libraries = &interpreter.libraries;
     let shared = libraries.shared.clone().map(LinkPlan::Shared);
     let archive = libraries.static_pic.as_ref().or(libraries.static_fixed.as_ref());
-    let missing =
-        archive.map(|archive| missing_libraries(&libraries.link, archive)).unwrap_or_default();
+    let missing = match (cross, archive) {
+        (_, None) => Vec::new(),
+        (None, Some(archive)) => missing_libraries(&libraries.link, archive),
+        (Some(cross), Some(_)) => {
+            libraries.link.iter().filter(|name| !cross.has_library(name)).cloned().collect()
+        }
+    };
     let plan = match (&libraries.static_pic, &libraries.static_fixed) {
         (Some(archive), _) => Some(LinkPlan::StaticPic(archive.clone())),
         (None, Some(archive)) => Some(LinkPlan::StaticFixed(archive.clone())),
@@ -30,12 +36,14 @@ pub fn link_plan(
         ),
         (_, Some(plan), _) if missing.is_empty() => Ok((plan, None)),
         (None, Some(_), Some(shared)) => {
-            let note =
-                format!("libpython is linked shared: {}", cannot_link(interpreter, &missing));
+            let note = format!(
+                "libpython is linked shared: {}",
+                cannot_link(interpreter, &missing, cross)
+            );
             Ok((shared, Some(note)))
         }
         (_, Some(_), _) => {
-            bail!("cannot link libpython static: {}", cannot_link(interpreter, &missing))
+            bail!("cannot link libpython static: {}", cannot_link(interpreter, &missing, cross))
         }
         (None, None, Some(shared)) => {
             let note = libraries
@@ -55,13 +63,16 @@ pub fn link_plan(
     }
 }
 
-/// Which libraries the static libpython needs in vain, and what installs them.
-fn cannot_link(interpreter: &Interpreter, missing: &[String]) -> String {
+/// Which libraries the static libpython needs in vain, and what brings them.
+fn cannot_link(interpreter: &Interpreter, missing: &[String], cross: Option<&Cross>) -> String {
     let packages: Vec<String> = missing.iter().map(|name| remedy::library_package(name)).collect();
+    let remedy = match cross {
+        Some(_) => format!("add what Debian calls {} to the sysroot", packages.join(" ")),
+        None => remedy::install(&packages),
+    };
     format!(
-        "the static libpython of {} needs {}, which the linker does not find; remedy: {}",
+        "the static libpython of {} needs {}, which the linker does not find; remedy: {remedy}",
         interpreter.prefix.display(),
         missing.iter().map(|name| format!("-l{name}")).collect::<Vec<_>>().join(" "),
-        remedy::install(&packages)
     )
 }

@@ -22,7 +22,14 @@ pub(super) fn write(tools: &Tools, file: &Path) -> Result<String> {
     std::fs::write(&wanted, tools.config.project.dependencies.join("\n") + "\n")?;
     let text = match tools.get()?.is_uv() {
         true => with_uv(tools, &wanted, file)?,
-        false => with_pip(tools, &wanted, file)?,
+        false => {
+            ensure!(
+                tools.cross.is_none(),
+                "pip cannot lock the dependencies for another machine, as it asks this one what applies; install uv, \
+                 or commit a lock that holds for both"
+            );
+            with_pip(tools, &wanted, file)?
+        }
     };
     write_aside(file, &text)?;
     Ok(text)

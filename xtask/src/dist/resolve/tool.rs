@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{explain, sources};
+use super::{Cross, explain, sources, wheels};
 use crate::config::Config;
 use crate::python::marker::normalise;
 use crate::python::version::Version;
@@ -32,6 +32,8 @@ pub(in crate::dist) enum Tool {
 pub(in crate::dist) struct Tools<'a> {
     pub config: &'a Config,
     pub interpreter: &'a Interpreter,
+    /// The machine that packages are for; none: this one.
+    pub cross: Option<&'a Cross>,
     pub epoch: u64,
     /// Normalised names of the packages that may be built from source, sorted.
     pub sdists: Vec<String>,
@@ -39,11 +41,16 @@ pub(in crate::dist) struct Tools<'a> {
 }
 
 impl<'a> Tools<'a> {
-    pub fn new(config: &'a Config, interpreter: &'a Interpreter, epoch: u64) -> Self {
+    pub fn new(
+        config: &'a Config,
+        interpreter: &'a Interpreter,
+        cross: Option<&'a Cross>,
+        epoch: u64,
+    ) -> Self {
         let mut sdists: Vec<String> =
             config.project.sdists.iter().map(|name| normalise(name)).collect();
         sdists.sort();
-        Self { config, interpreter, epoch, sdists, tool: OnceCell::new() }
+        Self { config, interpreter, cross, epoch, sdists, tool: OnceCell::new() }
     }
 
     /// uv where it is found or can be installed, else pip.
@@ -94,10 +101,23 @@ impl<'a> Tools<'a> {
         arguments: &[A],
         act: &explain::Act,
     ) -> Result<Vec<u8>> {
-        let tool = self.get()?;
+        self.run_with(self.get()?, verb, arguments, act)
+    }
+
+    /// As [`Tools::run`], with this tool.
+    pub fn run_with<A: AsRef<OsStr>>(
+        &self,
+        tool: &Tool,
+        verb: &str,
+        arguments: &[A],
+        act: &explain::Act,
+    ) -> Result<Vec<u8>> {
         let mut command = tool.command(verb, self);
         // What is built from source shall not hold the day.
         command.env("SOURCE_DATE_EPOCH", self.epoch.to_string());
+        if let Some(cross) = self.cross {
+            command.envs(wheels::environment(cross, self.interpreter));
+        }
         command.args(arguments).current_dir(&self.config.project.dir).stdin(Stdio::null());
         let output = command
             .output()

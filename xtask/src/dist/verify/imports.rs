@@ -7,8 +7,8 @@ use pyrmware_payload::{Entry, PATTERNS, Payload};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::launcher::{self, Start, TIMEOUT};
-use super::{Asked, REPORT_PRUNED, asked};
+use super::launcher::{self, Start};
+use super::{Asked, REPORT_PRUNED, asked, limit, runner};
 use crate::dist::collect::Kind;
 use crate::dist::hex;
 use crate::dist::link::Image;
@@ -53,8 +53,9 @@ pub fn check(plan: &Plan, image: &Image) -> Result<Found> {
         let stdin = modules.join("\n");
         let mut variables = image.packed.sealed.environment();
         variables.extend([PYTHON, REPORT_PRUNED]);
-        let start = Start { args: &args, variables: &variables, stdin: &stdin };
-        let (stdout, _) = launcher::run(&image.launcher, &start, TIMEOUT).context(
+        let runner = runner(plan);
+        let start = Start { args: &args, variables: &variables, stdin: &stdin, runner };
+        let (stdout, _) = launcher::run(&image.launcher, &start, limit(plan)).context(
             "the modules of the new launcher cannot be imported one by one; imports = false in \
              [tool.pyrmware.verify] does without this check",
         )?;

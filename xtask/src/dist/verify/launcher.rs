@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Long enough for a self-test under qemu-user, short enough for a build that hangs.
+use crate::dist::resolve::Runner;
+
+/// Long enough for a self-test, short enough for a build that hangs.
 pub const TIMEOUT: Duration = Duration::from_secs(120);
+/// The same under qemu-user, which takes ten times as long.
+pub const EMULATED: Duration = Duration::from_secs(900);
 /// How much of a failed run's output is shown: its end, where the reason is.
 const SHOWN_LINES: usize = 40;
 
@@ -24,6 +28,8 @@ pub struct Start<'a> {
     pub variables: &'a [(&'a str, &'a str)],
     /// What it reads.
     pub stdin: &'a str,
+    /// Who runs it, if it is for another machine.
+    pub runner: Option<&'a Runner>,
 }
 
 /// Runs the launcher once and gives what it wrote to stdout and to stderr.
@@ -32,7 +38,8 @@ pub struct Start<'a> {
 /// It does not start, does not end in time, or does not exit with 0.
 pub fn run(launcher: &Path, start: &Start<'_>, timeout: Duration) -> Result<(String, String)> {
     let cwd = tempfile::tempdir().context("cannot make an empty folder for the launcher")?;
-    let mut process = Command::new(launcher);
+    let mut process =
+        start.runner.map_or_else(|| Command::new(launcher), |runner| runner.command(launcher));
     process
         .args(start.args)
         .current_dir(&cwd)
@@ -132,7 +139,7 @@ mod tests {
     /// Runs a shell command in the launcher's place.
     fn sh(script: &str, timeout: Duration) -> Result<(String, String), String> {
         let args = ["-c".to_owned(), script.to_owned()];
-        let start = Start { args: &args, variables: &[("X", "1")], stdin: "in\n" };
+        let start = Start { args: &args, variables: &[("X", "1")], stdin: "in\n", runner: None };
         run(Path::new("/bin/sh"), &start, timeout).map_err(|error| format!("{error:#}"))
     }
 

@@ -1,0 +1,159 @@
+//! Launchers for other machines: built against sysroots of Debian's packages, run under qemu's user mode.
+//!
+//! `cargo xtask test --devices` installs what that takes. The tests are ignored, so that whoever runs all tests by
+//! hand needs none of it.
+
+#[expect(dead_code, reason = "shared with the other end-to-end tests")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod refused;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+
+use serde_json::Value;
+use support::task::Task;
+use support::{Ended, SAMPLE, workspace};
+
+/// The release of Debian that devices have, and its Python.
+const SUITE: &str = "bookworm";
+
+/// A machine that launchers are built for.
+struct Machine {
+    /// The name of its device, which is the sysroot's too.
+    device: &'static str,
+    /// As Debian calls it.
+    debian: &'static str,
+    /// As Python calls it.
+    machine: &'static str,
+}
+
+const AARCH64: Machine = Machine { device: "bookworm-arm64", debian: "arm64", machine: "aarch64" };
+const ARMV7: Machine = Machine { device: "bookworm-armhf", debian: "armhf", machine: "armv7l" };
+
+/// `cargo xtask` with the Rust that has standard libraries for other machines.
+fn xtask() -> Task {
+    let task = support::xtask();
+    match std::env::var_os("PYRMWARE_DEVICES_RUSTC") {
+        Some(rustc) => task.env("RUSTC", rustc),
+        None => task,
+    }
+}
+
+/// The sysroot, made once in a run, with the table of a device that uses it.
+fn sysroot(machine: &Machine) -> (PathBuf, String) {
+    static MADE: Mutex<Vec<(&'static str, (PathBuf, String))>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some((_, found)) = made.iter().find(|(device, _)| *device == machine.device) {
+        return found.clone();
+    }
+    let folder = support::scratch().join("sysroots").join(machine.device);
+    let task = support::xtask().args(["sysroot", "debian", SUITE, machine.debian, "--out"]);
+    let table = task.arg(&folder).run().success().out();
+    made.push((machine.device, (folder.clone(), table.clone())));
+    (folder, table)
+}
+
+/// A clone of the workspace with a device for each machine: what `sysroot` prints.
+fn clone() -> &'static Path {
+    static CLONE: OnceLock<PathBuf> = OnceLock::new();
+    CLONE.get_or_init(|| {
+        let tables = [AARCH64, ARMV7].map(|machine| sysroot(&machine).1).join("\n");
+        // Named from the clone's own launcher, and found from anywhere.
+        let above = support::ROOT.display().to_string();
+        let tables = tables.replace("\"../", &format!("\"{above}/"));
+        workspace::workspace("cross", "", &tables)
+    })
+}
+
+/// `cargo xtask VERB` of a project for a machine, in the clone.
+fn task(verb: &str, machine: &Machine, project: &Path) -> Task {
+    let target = support::scratch().join("workspaces/target");
+    workspace::share_tools(&target.join("pyrmware"));
+    let task = xtask().cwd(clone()).env("CARGO_TARGET_DIR", target).arg(verb);
+    task.args(["--device", machine.device, "--project"]).arg(project)
+}
+
+/// Runs the launcher as `cargo xtask run` does, and gives what it says.
+fn run(machine: &Machine, project: &Path, args: &[&str]) -> Ended {
+    task("run", machine, project).arg("--quiet").arg("--").args(args).run()
+}
+
+/// The application is built without a warning, passes its self-test under qemu, and once more when it is run. Gives
+/// what it says.
+fn works(machine: &Machine, project: &Path) -> String {
+    let ended = task("dist", machine, project).args(["--message-format", "json"]).run().success();
+    let image = support::Image::of(&ended);
+    assert_eq!(image.report["warnings"], Value::Array(Vec::new()), "{ended}");
+    assert_eq!(image.report["link"], "static", "{}", image.report);
+    run(machine, project, &["--selftest"]).success().out()
+}
+
+/// What the sample says of the machine that it is on.
+fn sample(machine: &Machine, project: &Path) {
+    let said: Value = serde_json::from_str(&works(machine, project)).expect("a line of JSON");
+    assert_eq!((&said["ok"], &said["machine"]), (&true.into(), &machine.machine.into()), "{said}");
+}
+
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn the_sample_works_on_aarch64() {
+    sample(&AARCH64, &support::project(SAMPLE));
+}
+
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn extension_modules_of_every_kind_work_on_aarch64() {
+    let said = works(&AARCH64, &support::project("native"));
+    assert!(said.contains("models.dataclasses: "), "{said}");
+}
+
+/// psutil has no wheels for it: its source is compiled for the device.
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn the_sample_works_on_armv7() {
+    let project = support::copy_of(SAMPLE);
+    let file = project.path().join("pyproject.toml");
+    let text = fs::read_to_string(&file).expect("it can be read");
+    let entry = "entry = \"device_console\"\n";
+    assert!(text.contains(entry), "{text}");
+    let ended = task("dist", &ARMV7, project.path()).run().exits(1);
+    assert!(
+        ended.err().contains("pip finds no `psutil==") && ended.err().contains("armv7l"),
+        "{ended}"
+    );
+
+    fs::write(&file, text.replace(entry, &format!("{entry}sdists = [\"psutil\"]\n")))
+        .expect("written");
+    sample(&ARMV7, project.path());
+}
+
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn run_passes_arguments_streams_and_the_exit_code_on() {
+    let project = support::project("hello");
+    for machine in [&AARCH64, &ARMV7] {
+        assert_eq!(
+            run(machine, &project, &["--exit", "3"]).exits(3).out(),
+            "before exit\nfinally ran\n"
+        );
+        let ended = task("run", machine, &project).args(["--", "--stdin"]).stdin("through").run();
+        assert_eq!(ended.success().out(), "through");
+    }
+}
+
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn the_plan_names_what_another_machine_takes() {
+    let ended = task("plan", &AARCH64, &support::project(SAMPLE)).run().success();
+    for word in ["aarch64-unknown-linux-gnu", "glibc 2.36", "aarch64-linux-gnu-gcc", "qemu-aarch64"]
+    {
+        assert!(ended.out().contains(word), "{word}: {ended}");
+    }
+    let ended = task("doctor", &AARCH64, &support::project(SAMPLE)).run().success();
+    for word in ["target", "linker", "emulator"] {
+        assert!(ended.out().contains(&format!("{word} ")), "{word}: {ended}");
+    }
+}
