@@ -152,9 +152,8 @@ impl Apt {
         }
         self.set(whole)?;
         update()?;
-        let reason =
-            said.lines().find(|line| line.starts_with("E: ")).unwrap_or_default().to_owned();
-        let without = |source: &Source| format!("without {}: {}", source.suite, &reason[3..]);
+        let reason = said.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or(&said);
+        let without = |source: &Source| format!("without {}: {reason}", source.suite);
         Ok(broken.into_iter().map(without).collect())
     }
 
