@@ -363,10 +363,13 @@ impl Sides {
             return read(&kept);
         }
         fs::create_dir_all(&self.cache).expect("a folder is made");
-        let folder = tempfile::tempdir_in(&self.cache).expect("a folder");
+        // Where the launchers' are: the names of sockets there must not be too long on one side only.
+        let folder = tempfile::tempdir().expect("a folder");
         let results = folder.path().join("results");
         run(&self.stock, module, &results, folder.path());
-        fs::rename(&results, &kept).expect("the results are kept");
+        let aside = tempfile::NamedTempFile::new_in(&self.cache).expect("a file");
+        fs::copy(&results, aside.path()).expect("the results are copied");
+        aside.persist(&kept).expect("the results are kept");
         read(&kept)
     }
 }
