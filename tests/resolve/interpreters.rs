@@ -25,7 +25,8 @@ fn facts(folder: &Path, sysconfig: &str) -> String {
     format!(
         r#"{{"implementation": "cpython", "version": [3, 11], "facts": {{
             "base_program": "{prefix}/bin/python3", "prefix": "{prefix}", "full_version": "3.11.2", "magic": 3495,
-            "stdlib": "{prefix}/lib/python3.11", "platstdlib": "{prefix}/lib/python3.11", "path": [],
+            "stdlib": "{prefix}/lib/python3.11", "platstdlib": "{prefix}/lib/python3.11",
+            "include": "{prefix}/include/python3.11", "path": [],
             "builtins": ["sys"], "frozen": ["os"], "exports": {{}},
             "markers": {{"sys_platform": "linux"}},
             "sysconfig": {{{sysconfig}}}}}}}"#
