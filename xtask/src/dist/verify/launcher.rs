@@ -14,8 +14,8 @@ use crate::dist::resolve::Runner;
 
 /// Long enough for a self-test, short enough for a build that hangs.
 pub const TIMEOUT: Duration = Duration::from_secs(120);
-/// The same under qemu-user, which takes ten times as long.
-pub const EMULATED: Duration = Duration::from_secs(900);
+/// The same under qemu-user, which takes several times as long. One that starts itself may wait for ever there.
+pub const EMULATED: Duration = Duration::from_secs(300);
 /// How much of a failed run's output is shown: its end, where the reason is.
 const SHOWN_LINES: usize = 40;
 
