@@ -54,13 +54,7 @@ pub(super) fn is_debian() -> bool {
 pub(super) fn prepare_virtual(ui: &Ui) -> Result<()> {
     prepare(ui)?;
     ensure!(is_debian(), "{DEVICE}");
-    let missing = install_missing(&VIRTUAL, ui)?;
-    ensure!(
-        missing.is_none(),
-        "the device is a virtual machine, for which packages are missing; remedy: {}",
-        install(&missing.unwrap_or_default())
-    );
-    Ok(())
+    require(&VIRTUAL, "the device is a virtual machine, for which packages are missing", ui)
 }
 
 /// Installs what launchers for other machines are built with and run in.
@@ -70,12 +64,13 @@ pub(super) fn prepare_cross(ui: &Ui) -> Result<()> {
         is_debian(),
         "launchers for other machines are tested with Debian's packages; remedy: test on Debian for x86_64"
     );
-    let missing = install_missing(&CROSS, ui)?;
-    ensure!(
-        missing.is_none(),
-        "launchers for other machines need packages that are missing; remedy: {}",
-        install(&missing.unwrap_or_default())
-    );
+    require(&CROSS, "launchers for other machines need packages that are missing", ui)
+}
+
+/// Installs packages; `lacking` says what it means that they are not there.
+fn require(packages: &[&'static str], lacking: &str, ui: &Ui) -> Result<()> {
+    let missing = install_missing(packages, ui)?;
+    ensure!(missing.is_none(), "{lacking}; remedy: {}", install(&missing.unwrap_or_default()));
     Ok(())
 }
 

@@ -61,22 +61,25 @@ fn too_new(library: &str, version: &str, defined: &BTreeSet<String>) -> String {
             "it needs {version} of {library}, which the device's {library} does not have"
         );
     };
-    let newest =
-        defined.iter().filter_map(|version| numbers(version.strip_prefix("GLIBC_")?)).max();
-    let theirs = newest.map(|(major, minor)| format!("{major}.{minor}")).unwrap_or_default();
+    let theirs =
+        newest(defined).map(|(major, minor)| format!("{major}.{minor}")).unwrap_or_default();
     format!("it needs glibc {needed} ({library}), and the device's sysroot has {theirs}")
 }
 
+/// The newest release among the versions that a C library defines: 2 and 36.
+fn newest(defined: &BTreeSet<String>) -> Option<(u32, u32)> {
+    defined.iter().filter_map(|version| numbers(version.strip_prefix("GLIBC_")?)).max()
+}
+
 /// 2 and 36 of "2.36".
-pub fn numbers(version: &str) -> Option<(u32, u32)> {
+fn numbers(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.split('.').map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
 
 /// The release of the C library in these folders: 2 and 36.
 pub fn glibc(folders: &[PathBuf], target: &str) -> Option<(u32, u32)> {
-    let defined = Libraries::new(folders, target).versions("libc.so.6")?;
-    defined.iter().filter_map(|version| numbers(version.strip_prefix("GLIBC_")?)).max()
+    newest(&Libraries::new(folders, target).versions("libc.so.6")?)
 }
 
 #[cfg(test)]
