@@ -5,20 +5,16 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use pyrmware_payload::Payload;
 use serde_json::Value;
 
 use crate::protect_native::{CONSTANTS, NAMES, by_tool, vault};
-use crate::sealed::{BUNKER, KEY, TELLTALES};
-use crate::support::task::Task;
+use crate::sealed::{BUNKER, TELLTALES};
 use crate::support::{self, Alone, Image, ROOT};
 
 /// Python 3.13 and later are not known to the decompiler.
 const DECOMPILES: [&str; 3] = ["3.10", "3.11", "3.12"];
 /// A line of the module's source, which the decompiler writes as it was.
 const SOURCE: &str = "return heat / (self.rods - 3)";
-/// Bytes that are changed in an encrypted module, one at a time.
-const FLIPS: usize = 100;
 
 /// The launcher of an application that decompiles others.
 static ATTACKER: LazyLock<(tempfile::TempDir, Image)> = LazyLock::new(|| {
@@ -134,27 +130,6 @@ fn of_encrypted_modules_only_their_names_are_seen() {
     assert!(TELLTALES.iter().all(|text| !found.has(text)));
     assert!(found.has("bunker.core"), "names of modules are in the manifest");
     assert!(found.code.contains("file bunker/core.pyc") && !found.code.contains("RETURN_VALUE"));
-
-    // Whoever cannot read it cannot change it either, unsigned as it is.
-    let alone = found.image.alone();
-    let run = || Task::new(&alone.launcher).clean_env().env("BUNKER_KEY", KEY).arg("word").run();
-    assert_eq!(run().out(), "4711 is the hidden code\n");
-    let place = found.image.payload(&found.bytes);
-    let payload = Payload::open(&found.bytes[place]).expect("it is whole");
-    let module = payload.module("bunker.core").and_then(|module| module.file).expect("it is there");
-    let start = module.unchecked().as_ptr() as usize - found.bytes.as_ptr() as usize;
-    let mut refused = 0;
-    for flip in 0..FLIPS {
-        let mut launcher = found.bytes.clone();
-        launcher[start + flip * module.len() / FLIPS] ^= 1 << (flip % 8);
-        fs::write(&alone.launcher, launcher).expect("it is written");
-        let ended = run();
-        let refuses = ended.code == 70 && ended.out().is_empty();
-        // A class that this run does not need is not opened.
-        assert!(refuses || ended.out() == "4711 is the hidden code\n", "{flip}: {ended}");
-        refused += usize::from(refuses);
-    }
-    assert!(refused > FLIPS / 2, "{refused} refused");
 }
 
 #[test]

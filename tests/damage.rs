@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use pyrmware_payload::{FORMAT_VERSION, Payload, keys};
 
+use crate::support::flips::Dice;
 use crate::support::task::{Ended, Task};
 use crate::support::{self, Alone};
 
@@ -102,20 +103,6 @@ fn forge(manifest: &mut [u8], change: impl FnOnce(&mut [u8])) {
     change(manifest);
     let crc = crc32fast::hash(&manifest[20..]);
     manifest[16..20].copy_from_slice(&crc.to_le_bytes());
-}
-
-/// The same numbers in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % limit as u64) as usize
-    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod apps;
 mod attack;
+mod bills;
 mod cli;
 mod clock;
 mod corpus;
@@ -12,6 +13,7 @@ mod devices;
 mod diagnosis;
 mod errors;
 mod explain;
+mod flipped;
 mod incremental;
 mod interpreters;
 mod isolation;

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use pyrmware_payload::{MANIFEST, Payload, ROOT};
+use pyrmware_payload::{MANIFEST, ROOT};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::support::flips::{Checksums, Dice, Victim};
 use crate::support::task::{Ended, Task};
 use crate::support::workspace::{self, workspace};
 use crate::support::{self, Alone, Image};
@@ -338,11 +339,8 @@ fn whoever_changes_a_byte_of_a_signed_payload_is_found() {
 /// Changes bytes of a launcher, one at a time, all over the payload: outside of it is the program, which cannot
 /// check itself.
 fn attack(image: &Image, at_start: bool, bunker: &Bunker) {
-    let alone = image.alone();
-    let whole = fs::read(&alone.launcher).expect("it can be read");
-    let place = image.payload(&whole);
-    let (start, size) = (place.start, place.len());
-    let payload = Payload::open(&whole[place]).expect("it is whole");
+    let victim = Victim::of(image);
+    let payload = victim.payload();
     payload.verify(&bunker.public).expect("it is signed");
     let (root, signature) = payload.signature().expect("it is signed");
     let minisign = minisign::SignatureBox::from_string(signature).expect("minisign's form");
@@ -350,29 +348,21 @@ fn attack(image: &Image, at_start: bool, bunker: &Bunker) {
     let signed = std::io::Cursor::new(root);
     minisign::verify(&public, &minisign, signed, true, false, false).expect("minisign agrees");
 
-    let within = |part: &[u8]| {
-        let at = part.as_ptr() as usize - whole.as_ptr() as usize;
-        at..at + part.len()
-    };
+    let within = |part: &[u8]| victim.within(part);
     let mut read: Vec<_> =
         payload.files().map(|file| (file.path.to_owned(), within(file.unchecked()))).collect();
     read.push((MANIFEST.to_owned(), within(payload.manifest())));
     read.push((ROOT.to_owned(), within(root)));
     let unread = within(signature.as_bytes());
-    let expected = run(&alone.launcher, "word", &[]);
+    let word = |alone: &Alone| run(&alone.launcher, "word", &[]);
+    let expected = word(&victim.alone);
     assert_eq!(expected.out(), "4711 is the hidden code\n", "{expected}");
 
-    let mut dice = 0x2545_f491_4f6c_dd1du64;
+    let mut dice = Dice(4);
     let (mut found, mut harmless) = (0, 0);
     for _ in 0..FLIPS {
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        let at = start + (dice as usize) % size;
-        let mut launcher = whole.clone();
-        launcher[at] ^= 1 << (dice >> 61);
-        fs::write(&alone.launcher, launcher).expect("it is written");
-        let ended = run(&alone.launcher, "word", &[]);
+        let at = victim.place.start + dice.below(victim.place.len());
+        let ended = victim.flipped((at, dice.below(8)), Checksums::Stay, word);
         let inside = read.iter().find(|(_, range)| range.contains(&at));
         let refused = ended.code == EXIT_PAYLOAD && ended.out().is_empty();
         let same = ended.code == 0 && ended.out() == expected.out() && ended.err().is_empty();

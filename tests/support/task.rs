@@ -127,6 +127,19 @@ impl Task {
         self
     }
 
+    /// The kernel ends it when it has computed for so long; waiting does not count.
+    pub fn cpu_limit(mut self, seconds: u64) -> Task {
+        let limit = libc::rlimit { rlim_cur: seconds, rlim_max: seconds + 1 };
+        // SAFETY: a system call that reads a struct.
+        let set = move || match unsafe { libc::setrlimit(libc::RLIMIT_CPU, &limit) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        };
+        // SAFETY: one system call, on numbers, between fork and exec.
+        unsafe { self.command.pre_exec(set) };
+        self
+    }
+
     /// Called with every line of stdout while the process runs.
     pub fn on_stdout(mut self, call: impl FnMut(&str, &Process) + Send + 'static) -> Task {
         self.on_stdout = Some(Box::new(call));
@@ -145,7 +158,15 @@ impl Task {
     }
 
     /// Runs it to its end and to the end of its output.
-    pub fn run(mut self) -> Ended {
+    pub fn run(self) -> Ended {
+        let limit = self.limit;
+        let (ended, late) = self.run_or_kill();
+        assert!(!late, "killed after {} seconds: {ended}", limit.as_secs());
+        ended
+    }
+
+    /// The same; whether it was killed for taking too long is for the caller to judge.
+    pub fn run_or_kill(mut self) -> (Ended, bool) {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.command.process_group(0);
         // SAFETY: only async-signal-safe calls between fork and exec.
@@ -181,9 +202,7 @@ impl Task {
         let late = watch.join().expect("the watch ends");
         feed.join().expect("the feed ends");
         let code = status.code().or(status.signal().map(|signal| -signal)).expect("it has ended");
-        let ended = Ended { code, stdout, stderr, what };
-        assert!(!late, "killed after {} seconds: {ended}", limit.as_secs());
-        ended
+        (Ended { code, stdout, stderr, what }, late)
     }
 }
 
