@@ -2,6 +2,7 @@
 
 mod device_side;
 mod leakcheck;
+mod licenses;
 mod memory;
 mod protect;
 mod python_side;
@@ -22,6 +23,7 @@ use crate::paths::Paths;
 
 pub use device_side::HOST;
 pub use leakcheck::{Leakcheck, Scenario};
+pub use licenses::Licenses;
 pub use memory::Memory;
 pub use protect::{KeySource, Mode, Protect};
 pub use service::Service;
@@ -296,6 +298,8 @@ pub struct Device {
     pub memory: Option<Memory>,
     /// What it is to those who start it and those who ask it: `[package.metadata.pyrmware.service]`.
     pub service: Service,
+    /// Which licences may be in the image: `[package.metadata.pyrmware.licenses]`.
+    pub licenses: Licenses,
 }
 
 /// How libpython is linked.

@@ -31,6 +31,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::config::{Config, Flags};
+use crate::container::Container;
 use crate::python::Interpreter;
 use crate::ui::{self, Ui};
 use collect::{Kind, Tree};
@@ -52,10 +53,13 @@ use verify::Verified;
 Examples:
   cargo xtask dist
   cargo xtask dist --project tests/apps/hello --python /usr --out /tmp/hello
+  cargo xtask dist --container podman --image registry.example/build:12    with what that image has
   launcher=$(cargo xtask dist -q)          the launcher's path is all that goes to stdout")]
 pub struct Args {
     #[command(flatten)]
     flags: Flags,
+    #[command(flatten, next_help_heading = "Container")]
+    container: Container,
 }
 
 impl Args {
@@ -64,6 +68,9 @@ impl Args {
     /// # Errors
     /// What a stage has to say.
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
+        if self.container.is_asked_for() {
+            return self.container.dist(&self.flags, ui);
+        }
         let outcome = run(Config::load(&self.flags)?, ui)?;
         ui.result(outcome.launcher.display(), outcome.event())?;
         Ok(ExitCode::SUCCESS)
@@ -251,19 +258,20 @@ impl<'a> Log<'a> {
     /// # Errors
     /// What the stages have to say.
     fn verify(&mut self, plan: &Plan, image: &Image) -> Result<(Verified, Inventory)> {
-        let (mut verified, inventory) =
+        let (mut verified, documents) =
             self.stage("verify", "Verifying", verify::describe(plan), || {
                 let verify = || verify::run(plan, image);
-                let (verified, inventory) =
+                let (verified, documents) =
                     parallel::both(verify, || report::documents(plan, image));
-                Ok((verified?, inventory?))
+                Ok((verified?, documents?))
             })?;
         verified.warnings.extend(image.packed.sealed.warnings(plan));
+        verified.warnings.extend(documents.warnings);
         verified.warnings.iter().for_each(|warning| self.ui.warning(warning));
         if let Some(course) = self.start(plan, image, &verified)? {
             verified.startup = Some(course);
         }
-        Ok((verified, inventory))
+        Ok((verified, documents.inventory))
     }
 
     /// How the launcher starts, measured where there is a budget for that.

@@ -6,9 +6,11 @@
 pub mod bench;
 pub mod clean;
 pub mod config;
+mod container;
 pub mod dist;
 pub mod doctor;
 pub mod leakcheck;
+mod licenses;
 pub mod memory;
 pub mod paths;
 pub mod plan;

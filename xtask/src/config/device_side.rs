@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use toml::Spanned;
 
+use super::licenses::{self, Licenses};
 use super::memory::{self, Memory};
 use super::service::{self, Service};
 use super::source::{Complaint, Source};
@@ -54,7 +55,8 @@ pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Compla
     let has_zygote = memory.as_ref().is_some_and(Memory::has_zygote);
     let check_service = |table| service::check(source, table, has_zygote);
     let service = ours.service.as_ref().map(check_service).transpose()?.unwrap_or_default();
-    let whole = Whole { locked_down: ours.locked_down, memory, service };
+    let licenses = licenses::check(source, &ours.licenses)?;
+    let whole = Whole { locked_down: ours.locked_down, memory, service, licenses };
     let mut devices = BTreeMap::new();
     for (name, device) in ours.device {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -115,6 +117,7 @@ fn device(
         locked_down: whole.locked_down,
         memory: whole.memory.clone(),
         service: whole.service.clone(),
+        licenses: whole.licenses.clone(),
     })
 }
 
@@ -128,6 +131,7 @@ struct Whole {
     locked_down: bool,
     memory: Option<Memory>,
     service: Service,
+    licenses: Licenses,
 }
 
 /// The value of a key that takes one of a few words; its default when it is not there.

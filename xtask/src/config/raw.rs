@@ -195,6 +195,8 @@ pub struct DeviceSide {
     pub memory: Option<Spanned<Memory>>,
     pub service: Option<Spanned<Service>>,
     #[serde(default)]
+    pub licenses: Licenses,
+    #[serde(default)]
     pub device: BTreeMap<Text, Device>,
 }
 
@@ -232,6 +234,19 @@ pub struct Service {
     pub restarts: Option<Spanned<u32>>,
     pub back_off: Option<Spanned<Value>>,
     pub preload: Option<Vec<Text>>,
+}
+
+/// `[package.metadata.pyrmware.licenses]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Licenses {
+    pub allow: Option<Vec<Text>>,
+    #[serde(default)]
+    pub deny: Vec<Text>,
+    #[serde(default)]
+    pub known: BTreeMap<Text, Text>,
+    #[serde(default)]
+    pub except: BTreeMap<Text, Text>,
 }
 
 /// `[package.metadata.pyrmware.device.NAME]`.

@@ -1,10 +1,12 @@
 //! [`Image`] -> files in the stage: report.json, report.html, bill of materials, licences, symbols.
 
 mod crates;
+mod documented;
 mod html;
 mod inventory;
 mod json;
 mod licenses;
+mod parts;
 mod sbom;
 pub mod sizes;
 
@@ -23,7 +25,9 @@ use super::resolve::Plan;
 use super::startup::Course;
 use super::symbols;
 use super::verify::Verified;
+use crates::Crates;
 pub use inventory::Inventory;
+use parts::Parts;
 use sizes::Sizes;
 
 /// The report for machines; its presence marks an image folder.
@@ -33,22 +37,30 @@ pub const HTML: &str = "report.html";
 /// The licences of everything that ships.
 pub const LICENSES: &str = "licenses.txt";
 
-/// Writes what does not depend on how the image was made or how it fares, and gives what is in it: the
-/// bill of materials, licences, symbols. They are the same for the same image.
+/// What is in an image, and what is worth a warning about that.
+#[derive(Debug)]
+pub struct Documents {
+    /// Everything that ships.
+    pub inventory: Inventory,
+    /// Bills of materials of dependencies that are not understood.
+    pub warnings: Vec<String>,
+}
+
+/// Writes what does not depend on how the image was made or how it fares: bills of materials, licences, symbols.
+/// They are the same for the same image.
 ///
 /// # Errors
-/// A file cannot be read or written, or cargo cannot list the launcher's crates.
-pub fn documents(plan: &Plan, image: &Image) -> Result<Inventory> {
+/// A file cannot be read or written, cargo cannot list the launcher's crates, or the image may not have the
+/// licences of what is in it.
+pub fn documents(plan: &Plan, image: &Image) -> Result<Documents> {
     let stage = &image.stage;
     let inventory = Inventory::of(plan, image)?;
-    let crates = crates::of_launcher(plan)?;
-    let licenses = licenses::of_dependencies(plan, &inventory)?;
-    let bill = sbom::bill(plan, image, &inventory, &licenses, &crates);
-    let name = format!("{}.cdx.json", plan.config.project.name);
-    write(&stage.join(name), pretty(&bill)?)?;
-    write(&stage.join(LICENSES), licenses::text(plan, &inventory, &licenses, &crates)?)?;
+    let parts = Parts::of(plan, &inventory, Crates::of_launcher(plan)?)?;
+    parts.check(plan)?;
+    sbom::write(plan, image, &parts, stage)?;
+    write(&stage.join(LICENSES), licenses::text(plan, &parts))?;
     symbols::write(plan, &image.packed, &stage.join(symbols::FOLDER))?;
-    Ok(inventory)
+    Ok(Documents { inventory, warnings: parts.warnings })
 }
 
 /// Writes report.json and report.html into the stage.

@@ -17,7 +17,7 @@ mod wheels;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::config::Config;
 use crate::dist::parallel;
@@ -174,14 +174,35 @@ fn dependencies(plan: &mut Plan) -> Result<()> {
 
 /// The triple of the machine that builds.
 pub fn host_target() -> Result<String> {
+    rustc_says("host")
+}
+
+/// The release of Rust: "1.91.0".
+pub(super) fn rust_release() -> Result<String> {
+    rustc_says("release")
+}
+
+/// Where Rust is.
+pub(crate) fn rust_sysroot() -> Result<PathBuf> {
+    let rustc = rustc();
+    let output = Command::new(&rustc).args(["--print", "sysroot"]).output().with_context(|| {
+        format!("cannot start {}; install Rust from rustup.rs", rustc.display())
+    })?;
+    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
+    ensure!(path.is_absolute(), "`{} --print sysroot` names no folder", rustc.display());
+    Ok(path)
+}
+
+fn rustc_says(what: &str) -> Result<String> {
     let rustc = rustc();
     let output = Command::new(&rustc).arg("-vV").output().with_context(|| {
         format!("cannot start {}; install Rust from rustup.rs", rustc.display())
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned)
-        .with_context(|| format!("`{} -vV` does not name the host", rustc.display()))
+    let found = text.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(": "));
+    found
+        .map(str::to_owned)
+        .with_context(|| format!("`{} -vV` does not name the {what}", rustc.display()))
 }
 
 /// The cargo that runs us, else the one on PATH.

@@ -108,6 +108,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         locked_down: false,
         memory: None,
         service: Service::default(),
+        licenses: Default::default(),
     };
     let config = Config {
         paths: Paths { root: root.to_owned(), target: root.join("target"), app: root.join("none") },

@@ -1,64 +1,107 @@
-//! The Rust crates inside the launcher, as cargo resolved them.
+//! The Rust crates inside the launcher, as cargo resolved them, and Rust's own library.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use cargo_metadata::{Metadata, MetadataCommand};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use super::licenses;
+use super::parts::{Part, encode};
 use crate::dist::hex;
-use crate::dist::resolve::Plan;
+use crate::dist::resolve::{self, Plan};
+use crate::licenses::License;
+
+/// What of Rust is in a launcher.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crates {
+    /// The release of Rust whose standard library is linked: "1.91.0".
+    rust: String,
+    /// Crates that come from a registry. The launcher's own package is the application's program, not something
+    /// that it contains.
+    crates: Vec<Crate>,
+}
 
 /// A crate whose code is in the launcher.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Crate {
-    pub name: String,
-    pub version: String,
-    /// SPDX expression, as the crate says; empty when it says none.
-    pub license: String,
-    /// Whether it lies in a folder (of this workspace) and comes from no registry.
-    pub local: bool,
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Crate {
+    name: String,
+    version: String,
+    /// As the crate says; empty when it says nothing.
+    license: String,
+    /// File name -> text.
+    texts: BTreeMap<String, String>,
 }
 
-/// Asks cargo, without network: the launcher has just been built, so everything is there. What it said is
-/// kept until what it reads changes, for it takes as long as linking does.
-///
-/// # Errors
-/// Cargo fails, or a file cannot be read or written.
-pub fn of_launcher(plan: &Plan) -> Result<BTreeSet<Crate>> {
-    let paths = &plan.config.paths;
-    let mut state = Sha256::new_with_prefix(format!("{:?} {}", plan.cargo, plan.target));
-    let manifests = [paths.app_manifest(), paths.app().join("payload/Cargo.toml")];
-    for file in manifests.into_iter().chain([paths.root.join("Cargo.lock")]) {
-        let act = || format!("cannot read {}", file.display());
-        state.update(fs::read(&file).with_context(act)?);
+impl Crates {
+    /// Asks cargo, without network: the launcher has just been built, so everything is there. What it said is
+    /// kept until what it reads changes, for it takes as long as linking does.
+    ///
+    /// # Errors
+    /// Cargo or rustc fail, or a file cannot be read or written.
+    pub fn of_launcher(plan: &Plan) -> Result<Crates> {
+        let paths = &plan.config.paths;
+        let rust = resolve::rust_release()?;
+        let mut state =
+            Sha256::new_with_prefix(format!("3 {rust} {:?} {}", plan.cargo, plan.target));
+        let manifests = [paths.app_manifest(), paths.app().join("payload/Cargo.toml")];
+        for file in manifests.into_iter().chain([paths.root.join("Cargo.lock")]) {
+            let act = || format!("cannot read {}", file.display());
+            state.update(fs::read(&file).with_context(act)?);
+        }
+        let kept = paths.cache().join("crates").join(hex(&state.finalize()));
+        if let Some(found) =
+            fs::read(&kept).ok().and_then(|text| serde_json::from_slice(&text).ok())
+        {
+            return Ok(found);
+        }
+        let found = Crates { rust, crates: ask(plan)? };
+        let act = || format!("cannot write {}", kept.display());
+        let folder = kept.parent().with_context(act)?;
+        fs::create_dir_all(folder).with_context(act)?;
+        let mut file = NamedTempFile::new_in(folder).with_context(act)?;
+        file.write_all(&serde_json::to_vec(&found)?).with_context(act)?;
+        file.persist(&kept).with_context(act)?;
+        Ok(found)
     }
-    let kept = paths.cache().join("crates").join(hex(&state.finalize()));
-    if let Ok(tree) = fs::read_to_string(&kept) {
-        return Ok(parse(&tree));
+
+    /// As parts of the image: Rust's library first.
+    pub fn parts(self) -> impl Iterator<Item = Part> {
+        let rust = Part {
+            purl: format!("pkg:generic/rust@{}", encode(&self.rust)),
+            name: "Rust standard library".to_owned(),
+            cpe: Some(format!("cpe:2.3:a:rust-lang:rust:{}:*:*:*:*:*:*:*", self.rust)),
+            license: License::stated("MIT OR Apache-2.0"),
+            version: self.rust,
+            ..Part::default()
+        };
+        let part = |one: Crate| Part {
+            purl: format!("pkg:cargo/{}@{}", one.name, encode(&one.version)),
+            license: License { texts: one.texts, ..License::stated(&one.license) },
+            name: one.name,
+            version: one.version,
+            ..Part::default()
+        };
+        std::iter::once(rust).chain(self.crates.into_iter().map(part))
     }
-    let tree = ask(plan)?;
-    let act = || format!("cannot write {}", kept.display());
-    let folder = kept.parent().with_context(act)?;
-    fs::create_dir_all(folder).with_context(act)?;
-    let mut file = NamedTempFile::new_in(folder).with_context(act)?;
-    file.write_all(tree.as_bytes()).with_context(act)?;
-    file.persist(&kept).with_context(act)?;
-    Ok(parse(&tree))
 }
 
-/// `cargo tree` and not `cargo metadata`, whose features are those of the whole workspace: xtask's would
-/// be taken for the launcher's.
-fn ask(plan: &Plan) -> Result<String> {
+/// `cargo tree` says which: the features of `cargo metadata` are those of the whole workspace, and xtask's would
+/// be taken for the launcher's. `cargo metadata` says where they are.
+fn ask(plan: &Plan) -> Result<Vec<Crate>> {
+    let manifest = plan.config.paths.app_manifest();
     let output = Command::new(&plan.cargo)
         .arg("tree")
         .arg("--manifest-path")
-        .arg(plan.config.paths.app_manifest())
+        .arg(&manifest)
         .args(["--offline", "--edges", "normal,no-proc-macro", "--target", &plan.target])
-        .args(["--prefix", "none", "--format", "{p}|{l}"])
+        .args(["--prefix", "none", "--format", "{p}"])
         .output()
         .with_context(|| format!("cannot start {}", plan.cargo.display()))?;
     if !output.status.success() {
@@ -67,23 +110,41 @@ fn ask(plan: &Plan) -> Result<String> {
             String::from_utf8_lossy(&output.stderr).trim_end()
         );
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let metadata = MetadataCommand::new()
+        .cargo_path(&plan.cargo)
+        .manifest_path(&manifest)
+        .other_options([
+            "--offline".to_owned(),
+            "--filter-platform".to_owned(),
+            plan.target.clone(),
+        ])
+        .exec()
+        .context("cargo cannot say where the launcher's crates are")?;
+    let linked = parse(&String::from_utf8_lossy(&output.stdout));
+    linked.into_iter().map(|(name, version)| read(&metadata, name, version)).collect()
 }
 
-/// Lines like `libc v0.2.177|MIT OR Apache-2.0`, `own v0.1.0 (/its/folder)|MIT (*)`.
-fn parse(tree: &str) -> BTreeSet<Crate> {
+/// (name, version) of lines like `libc v0.2.177`. `own v0.1.0 (/its/folder) (*)` comes from no registry.
+fn parse(tree: &str) -> BTreeSet<(String, String)> {
     tree.lines()
         .filter_map(|line| {
-            let (package, license) = line.split_once('|')?;
-            let license = license.trim_end_matches(" (*)").trim();
-            let mut words = package.split(' ');
+            let mut words = line.split(' ');
             let name = words.next()?.to_owned();
-            let version = words.next()?.trim_start_matches('v').to_owned();
+            let version = words.next()?.strip_prefix('v')?.to_owned();
             let local = words.next().is_some_and(|word| word.starts_with("(/"));
-            // "MIT/Apache-2.0", as crates wrote it before SPDX.
-            Some(Crate { name, version, license: license.replace('/', " OR "), local })
+            (!local).then_some((name, version))
         })
         .collect()
+}
+
+fn read(metadata: &Metadata, name: String, version: String) -> Result<Crate> {
+    let mut packages = metadata.packages.iter();
+    let found =
+        packages.find(|one| one.name.as_str() == name && one.version.to_string() == version);
+    let package = found.with_context(|| format!("cargo does not say where {name} {version} is"))?;
+    let folder = package.manifest_path.parent().map_or(Path::new("."), |path| path.as_std_path());
+    let license = package.license.clone().unwrap_or_default();
+    Ok(Crate { name, version, license, texts: licenses::texts(folder, 1)? })
 }
 
 #[cfg(test)]
@@ -93,21 +154,32 @@ mod tests {
     #[test]
     fn the_tree_is_read_without_repetitions_and_folders() {
         let tree = "\
-own v0.1.0 (/home/dev/ws/app)|MIT
-libc v0.2.177|MIT/Apache-2.0
-own-format v0.2.0 (/home/dev/ws/app/payload)|
-libc v0.2.177|MIT/Apache-2.0 (*)
+own v0.1.0 (/home/dev/ws/app)
+libc v0.2.177
+own-format v0.2.0 (/home/dev/ws/app/payload)
+libc v0.2.177 (*)
 ";
-        let found: Vec<_> = parse(tree)
-            .into_iter()
-            .map(|one| format!("{} {} {:?} {}", one.name, one.version, one.license, one.local))
-            .collect();
+        assert_eq!(parse(tree), BTreeSet::from([("libc".to_owned(), "0.2.177".to_owned())]));
+    }
+
+    #[test]
+    fn rust_s_own_library_is_a_part() {
+        let crates = Crates {
+            rust: "1.91.0".to_owned(),
+            crates: vec![Crate {
+                name: "libc".into(),
+                version: "0.2.177".into(),
+                license: "MIT/Apache-2.0".into(),
+                texts: BTreeMap::new(),
+            }],
+        };
+        let parts: Vec<_> = crates.parts().map(|part| (part.purl, part.license.name)).collect();
+        let free = || "MIT OR Apache-2.0".to_owned();
         assert_eq!(
-            found,
+            parts,
             [
-                "libc 0.2.177 \"MIT OR Apache-2.0\" false",
-                "own 0.1.0 \"MIT\" true",
-                "own-format 0.2.0 \"\" true"
+                ("pkg:generic/rust@1.91.0".to_owned(), free()),
+                ("pkg:cargo/libc@0.2.177".to_owned(), free())
             ]
         );
     }

@@ -1,6 +1,6 @@
 //! `licenses.txt`: the licences of everything that ships, with their texts where there are any.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,23 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
-use super::crates::Crate;
 use super::inventory::Inventory;
+use super::parts::{Part, Parts};
 use crate::dist::resolve::Plan;
-
-/// What a dependency says about its licence.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct License {
-    /// As its METADATA says it: an SPDX expression, or words; empty when it says nothing.
-    pub name: String,
-    /// Whether `name` is an SPDX expression.
-    pub spdx: bool,
-    /// File name -> text.
-    pub texts: BTreeMap<String, String>,
-}
-
-/// CPython's licence as SPDX names it.
-pub const PYTHON: &str = "Python-2.0";
+use crate::licenses::License;
 
 /// Licences of the dependencies that ship, by normalised name.
 pub fn of_dependencies(plan: &Plan, inventory: &Inventory) -> Result<BTreeMap<String, License>> {
@@ -36,101 +23,8 @@ pub fn of_dependencies(plan: &Plan, inventory: &Inventory) -> Result<BTreeMap<St
         .collect()
 }
 
-/// Everything as one text.
-pub fn text(
-    plan: &Plan,
-    inventory: &Inventory,
-    licenses: &BTreeMap<String, License>,
-    crates: &BTreeSet<Crate>,
-) -> Result<String> {
-    let project = &plan.config.project;
-    let mut out = format!("Licences of what is in {} {}\n", project.name, project.version);
-    let python = &plan.interpreter;
-    let texts = python_text(plan)?.into_iter().map(|text| ("LICENSE".to_owned(), text)).collect();
-    section(&mut out, &format!("CPython {}", python.full_version), PYTHON, &texts);
-    for (id, found) in &inventory.distributions {
-        let license = licenses.get(id).cloned().unwrap_or_default();
-        section(
-            &mut out,
-            &format!("{} {}", found.name, found.version),
-            &license.name,
-            &license.texts,
-        );
-    }
-    heading(&mut out, "Rust crates of the launcher");
-    for one in crates {
-        let license = if one.license.is_empty() { "not stated" } else { &one.license };
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "{} {}: {license}", one.name, one.version);
-    }
-    Ok(out)
-}
-
-fn heading(out: &mut String, title: &str) {
-    let _ = write!(out, "\n{}\n{title}\n{0}\n", "=".repeat(78));
-}
-
-fn section(out: &mut String, title: &str, license: &str, texts: &BTreeMap<String, String>) {
-    heading(out, title);
-    let license = if license.is_empty() { "not stated in its metadata" } else { license };
-    let _ = writeln!(out, "Licence: {license}");
-    for (name, text) in texts {
-        let _ = write!(out, "\n--- {name}\n\n{}\n", text.trim_end());
-    }
-    if texts.is_empty() {
-        out.push_str("\nNo licence file comes with it.\n");
-    }
-}
-
-/// Reads METADATA and the licence files of a `.dist-info` folder.
-fn read(info: &Path) -> Result<License> {
-    let metadata = read_text(&info.join("METADATA"))?;
-    let (name, spdx) = stated(&metadata);
-    let mut texts = BTreeMap::new();
-    for entry in WalkDir::new(info).sort_by_file_name() {
-        let entry = entry.with_context(|| format!("cannot read {}", info.display()))?;
-        let path = entry.path().strip_prefix(info).unwrap_or(entry.path());
-        if entry.file_type().is_file() && is_license(path) {
-            texts.insert(path.display().to_string(), read_text(entry.path())?);
-        }
-    }
-    Ok(License { name, spdx, texts })
-}
-
-/// `licenses/…` (PEP 639), or one of the names of old.
-fn is_license(path: &Path) -> bool {
-    let upper = |path: &Path| path.to_string_lossy().to_uppercase();
-    let named = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS"];
-    path.starts_with("licenses")
-        || path.starts_with("license_files")
-        || named.iter().any(|name| upper(path).starts_with(name))
-}
-
-/// (what the METADATA says, whether that is an SPDX expression).
-fn stated(metadata: &str) -> (String, bool) {
-    let headers = || metadata.lines().take_while(|line| !line.is_empty());
-    let field = |name: &str| {
-        let found = headers().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        found.map(str::trim).filter(|text| !text.is_empty() && *text != "UNKNOWN")
-    };
-    if let Some(expression) = field("License-Expression") {
-        return (expression.to_owned(), true);
-    }
-    let classified: Vec<&str> = headers()
-        .filter_map(|line| line.strip_prefix("Classifier: License :: "))
-        .map(|text| text.rsplit(" :: ").next().unwrap_or(text))
-        .collect();
-    // The old field often holds the whole text, of which this is the first line.
-    match (field("License"), classified.as_slice()) {
-        (Some(short), _) if short.len() <= 40 => (short.to_owned(), false),
-        (_, [_, ..]) => (classified.join(", "), false),
-        (Some(long), []) => (long.to_owned(), false),
-        (None, []) => (String::new(), false),
-    }
-}
-
-/// CPython's licence: in the standard library's folder, or where distributions put it.
-fn python_text(plan: &Plan) -> Result<Option<String>> {
+/// CPython's: its text is in the standard library's folder, or where distributions put it.
+pub fn of_python(plan: &Plan) -> Result<License> {
     let python = &plan.interpreter;
     let (major, minor) = python.version;
     let doc = python.prefix.join("share/doc");
@@ -142,7 +36,102 @@ fn python_text(plan: &Plan) -> Result<Option<String>> {
         doc.join(format!("python{major}.{minor}/copyright")),
         doc.join(format!("libpython{major}.{minor}-stdlib/copyright")),
     ];
-    places.iter().find(|path| path.is_file()).map(|path| read_text(path)).transpose()
+    let text = places.iter().find(|path| path.is_file()).map(|path| read_text(path)).transpose()?;
+    let texts = text.into_iter().map(|text| ("LICENSE".to_owned(), text)).collect();
+    Ok(License { texts, ..License::stated("Python-2.0") })
+}
+
+/// Everything as one text. A text that many crates have is there once.
+pub fn text(plan: &Plan, parts: &Parts) -> String {
+    let project = &plan.config.project;
+    let mut out = format!("Licences of what is in {} {}\n", project.name, project.version);
+    let mut seen = BTreeMap::new();
+    for part in &parts.parts {
+        section(&mut out, part, &mut seen);
+    }
+    out
+}
+
+/// Writing to a string cannot fail.
+fn section<'a>(out: &mut String, part: &'a Part, seen: &mut BTreeMap<&'a str, String>) {
+    let title = format!("{} {}", part.name, part.version);
+    let _ = write!(out, "\n{}\n{title}\n{0}\n", "=".repeat(78));
+    let named = |license: &License| match license.name.as_str() {
+        "" => "not stated in its metadata".to_owned(),
+        name => name.to_owned(),
+    };
+    let _ = writeln!(out, "Licence: {}", named(&part.license));
+    for one in &part.within {
+        let _ = writeln!(out, "In it: {} {}: {}", one.name, one.version, named(&one.license));
+    }
+    for (name, text) in &part.license.texts {
+        let text = text.trim_end();
+        match seen.get(text) {
+            Some(place) => {
+                let _ = write!(out, "\n--- {name}: the same text as that of {place}\n");
+            }
+            None => {
+                let _ = write!(out, "\n--- {name}\n\n{text}\n");
+                seen.insert(text, format!("{title}, {name}"));
+            }
+        }
+    }
+    if part.license.texts.is_empty() {
+        out.push_str("\nNo licence file comes with it.\n");
+    }
+}
+
+/// Reads METADATA and the licence files of a `.dist-info` folder.
+fn read(info: &Path) -> Result<License> {
+    let metadata = read_text(&info.join("METADATA"))?;
+    Ok(License { texts: texts(info, usize::MAX)?, ..stated(&metadata) })
+}
+
+/// The licence files of a folder and those below it, down to a depth.
+pub fn texts(folder: &Path, depth: usize) -> Result<BTreeMap<String, String>> {
+    let mut texts = BTreeMap::new();
+    for entry in WalkDir::new(folder).max_depth(depth).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        if entry.file_type().is_file() && is_license(path) {
+            texts.insert(path.display().to_string(), read_text(entry.path())?);
+        }
+    }
+    Ok(texts)
+}
+
+/// `licenses/…` (PEP 639), or one of the names of old.
+fn is_license(path: &Path) -> bool {
+    let upper = |path: &Path| path.to_string_lossy().to_uppercase();
+    let named = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS"];
+    path.starts_with("licenses")
+        || path.starts_with("license_files")
+        || named.iter().any(|name| upper(path).starts_with(name))
+}
+
+/// What the METADATA says.
+fn stated(metadata: &str) -> License {
+    let headers = || metadata.lines().take_while(|line| !line.is_empty());
+    let field = |name: &str| {
+        let found = headers().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        found.map(str::trim).filter(|text| !text.is_empty() && *text != "UNKNOWN")
+    };
+    if let Some(expression) = field("License-Expression") {
+        return License::stated(expression);
+    }
+    let classified: Vec<&str> = headers()
+        .filter_map(|line| line.strip_prefix("Classifier: License :: "))
+        .map(|text| text.rsplit(" :: ").next().unwrap_or(text))
+        .collect();
+    // The old field often holds the whole text, of which this is the first line.
+    let short = field("License").filter(|text| text.len() <= 40).map(License::stated);
+    let classifier = License::stated(&classified.join(", "));
+    match short {
+        // "BSD", where the classifier knows which.
+        Some(short) if short.spdx || !classifier.spdx => short,
+        _ if !classified.is_empty() => classifier,
+        _ => License::stated(field("License").unwrap_or_default()),
+    }
 }
 
 /// A text whose encoding is not always UTF-8.
@@ -163,12 +152,14 @@ mod tests {
                 ("MIT OR Apache-2.0", true),
             ),
             (
-                "License: BSD-3-Clause\nClassifier: License :: OSI Approved :: X\n",
-                ("BSD-3-Clause", false),
+                "License: BSD-3-Clause\nClassifier: License :: OSI Approved :: BSD License\n",
+                ("BSD-3-Clause", true),
             ),
+            ("License: BSD\nClassifier: License :: OSI Approved :: BSD License\n", ("BSD", false)),
+            ("License: Free\nClassifier: License :: OSI Approved :: MIT License\n", ("MIT", true)),
             (
                 "License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License\n",
-                ("MIT License", false),
+                ("MIT", true),
             ),
             (
                 "License: Permission is hereby granted, free of charge, to anybody\nClassifier: License :: A :: B\n",
@@ -176,9 +167,27 @@ mod tests {
             ),
             ("Name: a\n\nLicense: in the description\n", ("", false)),
         ] {
-            let (name, spdx) = stated(metadata);
+            let License { name, spdx, .. } = stated(metadata);
             assert_eq!((name.as_str(), spdx), expected, "{metadata}");
         }
+    }
+
+    #[test]
+    fn a_text_is_there_once() {
+        let part = |name: &str, text: &str| Part {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            license: License {
+                texts: BTreeMap::from([("LICENSE".to_owned(), text.to_owned())]),
+                ..License::stated("MIT")
+            },
+            ..Part::default()
+        };
+        let (mut out, mut seen) = (String::new(), BTreeMap::new());
+        let parts = [part("one", "Take it.\n"), part("two", "Take it.\n"), part("three", "")];
+        parts.iter().for_each(|part| section(&mut out, part, &mut seen));
+        assert_eq!(out.matches("Take it.").count(), 1, "{out}");
+        assert!(out.contains("--- LICENSE: the same text as that of one 1, LICENSE\n"), "{out}");
     }
 
     #[test]

@@ -1,0 +1,313 @@
+//! `dist --container ENGINE --image NAME`: the whole pipeline inside a container, for what is to be built with an
+//! image's C library, Python and compilers.
+//!
+//! The container sees the workspace, the application, the target folder and cargo's caches at the places where they
+//! are here, and Rust as it is here: the image has to bring Python and a C compiler only. It has a target folder of
+//! its own, for what another image has compiled does not run there.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::config::{Config, Flags};
+use crate::dist::resolve;
+use crate::python::remedy;
+use crate::ui::Ui;
+
+/// In which container to build.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Container {
+    /// Build in a container of this engine
+    #[arg(long = "container", value_name = "podman|docker", requires = "image")]
+    engine: Option<Engine>,
+    /// The container's image: it has Python with its library, a C compiler, and what extension modules need
+    #[arg(long, value_name = "NAME", requires = "engine")]
+    image: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    Podman,
+    Docker,
+}
+
+/// Variables that mean the same inside. Cargo sets further ones for its own children, which do not.
+const PASSED: [&str; 15] = [
+    "CARGO_HTTP_CAINFO",
+    "CARGO_TERM_COLOR",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_COLOR",
+    "NO_PROXY",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PYRMWARE_KEY_FILE",
+    "PYRMWARE_RESOLVER",
+    "PYRMWARE_SIGN_PASSWORD",
+    "RUSTFLAGS",
+    "SOURCE_DATE_EPOCH",
+    "SSL_CERT_FILE",
+    "UV_DEFAULT_INDEX",
+];
+
+/// Where Rust is: what the container gets of it, and in which target folder it works.
+struct Places {
+    /// `rustc --print sysroot`.
+    rust: PathBuf,
+    /// Cargo's caches and configuration.
+    cargo_home: PathBuf,
+    /// Cargo's target folder inside.
+    target: PathBuf,
+}
+
+impl Container {
+    /// Whether there is to be one.
+    pub fn is_asked_for(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    /// `dist` with these flags, inside.
+    ///
+    /// # Errors
+    /// There is no such engine or image, or the container cannot be started.
+    pub fn dist(&self, flags: &Flags, ui: &Ui) -> Result<ExitCode> {
+        let (Some(engine), Some(image)) = (self.engine, &self.image) else {
+            bail!("say in which container: --container podman --image NAME");
+        };
+        let config = Config::load(flags)?;
+        let program = engine.find()?;
+        let architecture = architecture(&program, image)?;
+        let target = config.paths.target.join("container").join(folder_name(image, &architecture));
+        let places = Places { rust: resolve::rust_sysroot()?, cargo_home: cargo_home()?, target };
+        for folder in [&places.target.join("home"), config.out.parent().unwrap_or(&config.out)] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        let foreign = !is_this_machine(&architecture);
+        let mut command = Command::new(&program);
+        command.args(["run", "--rm", "--init", "--security-opt", "label=disable"]);
+        command.args(engine.user());
+        if config.resolution.offline {
+            command.args(["--network=none", "--pull=never"]);
+        }
+        for (folder, mode) in mounts(&config, &places, foreign) {
+            command.arg("--volume").arg(volume(&folder, mode));
+        }
+        for (name, value) in variables(&places) {
+            let mut text = OsString::from(format!("{name}="));
+            text.push(value);
+            command.arg("--env").arg(text);
+        }
+        // The engine takes the values, which nobody then sees in lists of processes.
+        let passed = PASSED.iter().filter(|name| std::env::var_os(name).is_some());
+        command.args(passed.flat_map(|name| ["--env", name]));
+        command.arg("--workdir").arg(&config.paths.root).arg(image).args(inside(&places, foreign)?);
+        command.args(words(std::env::args_os().skip(1), &config));
+        ui.status("Entering", format_args!("{image} ({architecture}) by {}", program.display()));
+        let status =
+            command.status().with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(match status.code() {
+            Some(0) => ExitCode::SUCCESS,
+            // The engines' own numbers: they have said why.
+            Some(code @ 125..=127) => {
+                bail!("{} has not started dist: exit code {code}", program.display())
+            }
+            _ => ExitCode::FAILURE,
+        })
+    }
+}
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Engine::Podman => "podman",
+            Engine::Docker => "docker",
+        }
+    }
+
+    fn find(self) -> Result<PathBuf> {
+        let package = match self {
+            Engine::Podman => "podman",
+            Engine::Docker => "docker.io",
+        };
+        which::which(self.name()).with_context(|| {
+            format!(
+                "there is no {} on PATH, which --container asks for; remedy: {}",
+                self.name(),
+                remedy::install(&[package.to_owned()])
+            )
+        })
+    }
+
+    /// What is written belongs to whoever has started this.
+    fn user(self) -> Vec<String> {
+        let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
+        match self {
+            // It is the container's root already.
+            Engine::Podman if user.is_root() => Vec::new(),
+            Engine::Podman => vec!["--userns=keep-id".to_owned()],
+            Engine::Docker => vec![format!("--user={}:{}", user.as_raw(), group.as_raw())],
+        }
+    }
+}
+
+/// As Go calls it: "amd64".
+fn architecture(program: &Path, image: &str) -> Result<String> {
+    let ask = || {
+        Command::new(program)
+            .args(["image", "inspect", "--format", "{{.Architecture}}", image])
+            .output()
+            .with_context(|| format!("cannot start {}", program.display()))
+    };
+    let mut output = ask()?;
+    if !output.status.success() {
+        let pulled = Command::new(program).args(["pull", "--quiet", image]).output();
+        let pulled = pulled.with_context(|| format!("cannot start {}", program.display()))?;
+        ensure!(
+            pulled.status.success(),
+            "{} has no image {image} and cannot pull it\n{}",
+            program.display(),
+            String::from_utf8_lossy(&pulled.stderr).trim_end()
+        );
+        output = ask()?;
+    }
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    ensure!(
+        output.status.success() && !said.is_empty(),
+        "{} does not say for which machines {image} is\n{}",
+        program.display(),
+        String::from_utf8_lossy(&output.stderr).trim_end()
+    );
+    Ok(said)
+}
+
+fn is_this_machine(architecture: &str) -> bool {
+    let here = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    here == architecture && std::env::consts::OS == "linux"
+}
+
+fn folder_name(image: &str, architecture: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    format!("{}-{architecture}", image.chars().map(plain).collect::<String>())
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    let named = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    named.or_else(home).context("neither CARGO_HOME nor HOME says where cargo's caches are")
+}
+
+/// Folders that are there as here.
+fn mounts(config: &Config, places: &Places, foreign: bool) -> Vec<(PathBuf, &'static str)> {
+    let paths = &config.paths;
+    let out = config.out.parent().unwrap_or(&config.out).to_owned();
+    let written = [&paths.root, &paths.target, &config.project.dir, &places.cargo_home, &out];
+    let mut all: Vec<_> = written.into_iter().map(|folder| (folder.clone(), "rw")).collect();
+    let protect = &config.project.protect;
+    let key = std::env::var_os("PYRMWARE_KEY_FILE").map(PathBuf::from);
+    let keys = [protect.key_file.clone(), protect.sign.clone(), key].into_iter().flatten();
+    let rust = (!foreign).then(|| places.rust.clone());
+    all.extend(keys.chain(rust).filter(|path| path.is_absolute()).map(|path| (path, "ro")));
+    outermost(all)
+}
+
+/// Without those that are inside of others.
+fn outermost(mut all: Vec<(PathBuf, &'static str)>) -> Vec<(PathBuf, &'static str)> {
+    all.sort();
+    let mut kept: Vec<(PathBuf, &'static str)> = Vec::new();
+    for (folder, mode) in all {
+        let covers = |(outer, its): &(PathBuf, &str)| {
+            folder.starts_with(outer) && (*its == mode || *its == "rw")
+        };
+        if !kept.iter().any(covers) {
+            kept.push((folder, mode));
+        }
+    }
+    kept
+}
+
+fn volume(folder: &Path, mode: &str) -> OsString {
+    let mut text = folder.as_os_str().to_owned();
+    text.push(":");
+    text.push(folder);
+    text.push(":");
+    text.push(mode);
+    text
+}
+
+fn variables(places: &Places) -> [(&'static str, OsString); 3] {
+    [
+        ("CARGO_HOME", places.cargo_home.clone().into()),
+        ("CARGO_TARGET_DIR", places.target.clone().into()),
+        ("HOME", places.target.join("home").into()),
+    ]
+}
+
+/// This program itself, where the image's C library can run it, else the one that cargo builds there.
+fn inside(places: &Places, foreign: bool) -> Result<Vec<OsString>> {
+    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let script = match foreign {
+        true => "exec cargo xtask \"$@\"",
+        false => {
+            "PATH=\"$0:$PATH\"; own=$1; shift; \
+             if \"$own\" --version >/dev/null 2>&1; then CARGO=\"$0/cargo\" exec \"$own\" \"$@\"; fi; \
+             exec cargo xtask \"$@\""
+        }
+    };
+    let mut words: Vec<OsString> = vec!["sh".into(), "-c".into(), script.into()];
+    words.push(places.rust.join("bin").into());
+    if !foreign {
+        words.push(own.into());
+    }
+    Ok(words)
+}
+
+/// The command line inside: this one, with absolute paths.
+fn words(given: impl Iterator<Item = OsString>, config: &Config) -> Vec<OsString> {
+    const REPLACED: [&str; 4] = ["--container", "--image", "--project", "--out"];
+    let (mut words, mut skip) = (Vec::new(), false);
+    for word in given {
+        let text = word.to_string_lossy();
+        let (name, has_value) = match text.split_once('=') {
+            Some((name, _)) => (name, true),
+            None => (&*text, false),
+        };
+        let replaced = REPLACED.contains(&name);
+        if !replaced && !skip {
+            words.push(word.clone());
+        }
+        skip = replaced && !has_value;
+    }
+    let folders = [("--project", &config.project.dir), ("--out", &config.out)];
+    words.extend(folders.into_iter().flat_map(|(name, path)| [name.into(), path.into()]));
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_are_in_others_are_not_mounted_twice() {
+        let all =
+            [("/w", "rw"), ("/w/target", "rw"), ("/r", "ro"), ("/r/key", "ro"), ("/w/sign", "ro")];
+        let all = all.map(|(folder, mode)| (PathBuf::from(folder), mode));
+        let found: Vec<String> = outermost(all.into())
+            .into_iter()
+            .map(|(folder, mode)| volume(&folder, mode).into_string().unwrap())
+            .collect();
+        assert_eq!(found, ["/r:/r:ro", "/w:/w:rw"]);
+    }
+
+    #[test]
+    fn images_have_folders_of_their_own() {
+        assert_eq!(folder_name("localhost/base:12", "arm64"), "localhost-base-12-arm64");
+    }
+}
