@@ -115,6 +115,24 @@ impl Project {
 }
 
 #[test]
+fn a_container_without_its_engine() {
+    let project = Project::new(&format!("{HEAD}{ENTRY}"));
+    // All that is needed before.
+    let tools = project.path("tools");
+    fs::create_dir(&tools).expect("a folder is made");
+    for tool in ["cargo", "rustc"] {
+        let found = which::which(tool).expect("it is on PATH");
+        std::os::unix::fs::symlink(found, tools.join(tool)).expect("a link is made");
+    }
+    for engine in ["podman", "docker"] {
+        let task =
+            project.dist().args(["--container", engine, "--image", "any"]).env("PATH", &tools);
+        let text = format!("there is no {engine} on PATH, which --container asks for; remedy: ");
+        project.fails_with(task, &[&text, engine]);
+    }
+}
+
+#[test]
 fn keys() {
     for (name, more) in [
         ("unknown-key", "[tool.pyrmware]\nentyr = \"demo\"\n"),

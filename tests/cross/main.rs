@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod containers;
 mod refused;
 
 use std::fs;
@@ -31,6 +32,8 @@ struct Machine {
 }
 
 const AARCH64: Machine = Machine { device: "bookworm-arm64", debian: "arm64", machine: "aarch64" };
+/// This one, with the libraries of another one of its kind.
+const X86_64: Machine = Machine { device: "bookworm-amd64", debian: "amd64", machine: "x86_64" };
 const ARMV7: Machine = Machine { device: "bookworm-armhf", debian: "armhf", machine: "armv7l" };
 
 /// `cargo xtask` with the Rust that has standard libraries for other machines.
@@ -60,7 +63,7 @@ fn sysroot(machine: &Machine) -> (PathBuf, String) {
 fn clone() -> &'static Path {
     static CLONE: OnceLock<PathBuf> = OnceLock::new();
     CLONE.get_or_init(|| {
-        let tables = [AARCH64, ARMV7].map(|machine| sysroot(&machine).1).join("\n");
+        let tables = [AARCH64, ARMV7, X86_64].map(|machine| sysroot(&machine).1).join("\n");
         // Named from the clone's own launcher, and found from anywhere.
         let above = support::ROOT.display().to_string();
         let tables = tables.replace("\"../", &format!("\"{above}/"));
@@ -70,9 +73,14 @@ fn clone() -> &'static Path {
 
 /// `cargo xtask VERB` of a project for a machine, in the clone.
 fn task(verb: &str, machine: &Machine, project: &Path) -> Task {
+    task_by(xtask(), verb, machine, project)
+}
+
+/// The same, as somebody else starts it.
+fn task_by(xtask: Task, verb: &str, machine: &Machine, project: &Path) -> Task {
     let target = support::scratch().join("workspaces/target");
     workspace::share_tools(&target.join("pyrmware"));
-    let task = xtask().cwd(clone()).env("CARGO_TARGET_DIR", target).arg(verb);
+    let task = xtask.cwd(clone()).env("CARGO_TARGET_DIR", target).arg(verb);
     task.args(["--device", machine.device, "--project"]).arg(project)
 }
 

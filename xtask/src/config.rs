@@ -82,6 +82,20 @@ impl Config {
         Config::within(workspace()?.paths, flags)
     }
 
+    /// As [`Config::load`], for each device that has a table, by name; for [`HOST`] where none has.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of_all_devices(flags: &Flags) -> Result<Vec<Config>> {
+        let paths = workspace()?.paths;
+        let mut named = device_side::DeviceSide::load(&paths.app_manifest(), &paths.root)?.named;
+        if named.is_empty() {
+            named.push(HOST.to_owned());
+        }
+        let of = |device| Config::within(paths.clone(), &Flags { device, ..flags.clone() });
+        named.into_iter().map(of).collect()
+    }
+
     /// As [`Config::load`], in a workspace that is known.
     ///
     /// # Errors

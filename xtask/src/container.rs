@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::config::{Config, Flags};
 use crate::dist::resolve;
-use crate::python::remedy;
+use crate::python::{remedy, sysroot};
 use crate::ui::Ui;
 
 /// In which container to build.
@@ -88,7 +88,7 @@ impl Container {
         }
         let foreign = !is_this_machine(&architecture);
         let mut command = Command::new(&program);
-        command.args(["run", "--rm", "--init", "--security-opt", "label=disable"]);
+        command.args(["run", "--rm", "--security-opt", "label=disable"]);
         command.args(engine.user());
         if config.resolution.offline {
             command.args(["--network=none", "--pull=never"]);
@@ -104,7 +104,7 @@ impl Container {
         // The engine takes the values, which nobody then sees in lists of processes.
         let passed = PASSED.iter().filter(|name| std::env::var_os(name).is_some());
         command.args(passed.flat_map(|name| ["--env", name]));
-        command.arg("--workdir").arg(&config.paths.root).arg(image).args(inside(&places, foreign)?);
+        command.arg("--workdir").arg(&config.paths.root).arg(image).args(inside(&places)?);
         command.args(words(std::env::args_os().skip(1), &config));
         ui.status("Entering", format_args!("{image} ({architecture}) by {}", program.display()));
         let status =
@@ -214,7 +214,11 @@ fn mounts(config: &Config, places: &Places, foreign: bool) -> Vec<(PathBuf, &'st
     let key = std::env::var_os("PYRMWARE_KEY_FILE").map(PathBuf::from);
     let keys = [protect.key_file.clone(), protect.sign.clone(), key].into_iter().flatten();
     let rust = (!foreign).then(|| places.rust.clone());
-    all.extend(keys.chain(rust).filter(|path| path.is_absolute()).map(|path| (path, "ro")));
+    // Any other Python is the image's own.
+    let sysroot = config.device.python.as_deref().and_then(sysroot::root_of);
+    all.extend(
+        keys.chain(rust).chain(sysroot).filter(|path| path.is_absolute()).map(|path| (path, "ro")),
+    );
     outermost(all)
 }
 
@@ -250,23 +254,21 @@ fn variables(places: &Places) -> [(&'static str, OsString); 3] {
     ]
 }
 
-/// This program itself, where the image's C library can run it, else the one that cargo builds there.
-fn inside(places: &Places, foreign: bool) -> Result<Vec<OsString>> {
+/// This program itself, where the image's C library can run it, else the one that cargo builds there. The shell is
+/// the container's first process, whom no signal ends that it does not await: it passes on what a terminal sends.
+const SCRIPT: &str = r#"
+PATH="$1:$PATH" own=$2; shift 2
+trap 'kill "$!"' INT TERM
+if "$own" --version >/dev/null 2>&1; then CARGO="$(command -v cargo)" "$own" "$@" &
+else cargo xtask "$@" &
+fi
+wait "$!"
+"#;
+
+fn inside(places: &Places) -> Result<Vec<OsString>> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
-    let script = match foreign {
-        true => "exec cargo xtask \"$@\"",
-        false => {
-            "PATH=\"$0:$PATH\"; own=$1; shift; \
-             if \"$own\" --version >/dev/null 2>&1; then CARGO=\"$0/cargo\" exec \"$own\" \"$@\"; fi; \
-             exec cargo xtask \"$@\""
-        }
-    };
-    let mut words: Vec<OsString> = vec!["sh".into(), "-c".into(), script.into()];
-    words.push(places.rust.join("bin").into());
-    if !foreign {
-        words.push(own.into());
-    }
-    Ok(words)
+    let words = ["sh", "-c", SCRIPT.trim(), "sh"].map(OsString::from);
+    Ok(words.into_iter().chain([places.rust.join("bin").into(), own.into()]).collect())
 }
 
 /// The command line inside: this one, with absolute paths.

@@ -53,11 +53,15 @@ use verify::Verified;
 Examples:
   cargo xtask dist
   cargo xtask dist --project tests/apps/hello --python /usr --out /tmp/hello
+  cargo xtask dist --all-devices           a launcher for each device, one line each
   cargo xtask dist --container podman --image registry.example/build:12    with what that image has
   launcher=$(cargo xtask dist -q)          the launcher's path is all that goes to stdout")]
 pub struct Args {
     #[command(flatten)]
     flags: Flags,
+    /// Build for every device that has a table in app/Cargo.toml, by name; the first that fails ends it
+    #[arg(long, conflicts_with_all = ["device", "target", "python", "out", "engine"])]
+    all_devices: bool,
     #[command(flatten, next_help_heading = "Container")]
     container: Container,
 }
@@ -71,8 +75,18 @@ impl Args {
         if self.container.is_asked_for() {
             return self.container.dist(&self.flags, ui);
         }
-        let outcome = run(Config::load(&self.flags)?, ui)?;
-        ui.result(outcome.launcher.display(), outcome.event())?;
+        let configs = match self.all_devices {
+            true => Config::of_all_devices(&self.flags)?,
+            false => vec![Config::load(&self.flags)?],
+        };
+        for config in configs {
+            let failed = format!("building for device {}", config.device.name);
+            let outcome = match self.all_devices {
+                true => run(config, ui).context(failed)?,
+                false => run(config, ui)?,
+            };
+            ui.result(outcome.launcher.display(), outcome.event())?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

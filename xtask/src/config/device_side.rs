@@ -26,6 +26,8 @@ pub struct DeviceSide {
     pub python_app: Option<PathBuf>,
     /// Every device by name; [`HOST`] is one of them.
     pub devices: BTreeMap<String, Device>,
+    /// Those that have a table.
+    pub named: Vec<String>,
 }
 
 impl DeviceSide {
@@ -68,12 +70,13 @@ pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Compla
         let checked = self::device(source, folder, name.get_ref(), &device, &whole)?;
         devices.insert(name.into_inner(), checked);
     }
+    let named = devices.keys().cloned().collect();
     if !devices.contains_key(HOST) {
         let host = device(source, folder, HOST, &raw::Device::default(), &whole)?;
         devices.insert(HOST.into(), host);
     }
     let python_app = ours.python_app.map(|path| folder.join(path.get_ref()));
-    Ok(DeviceSide { python_app, devices })
+    Ok(DeviceSide { python_app, devices, named })
 }
 
 fn elsewhere(path: &str) -> Option<String> {

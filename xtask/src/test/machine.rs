@@ -19,13 +19,16 @@ const PACKAGES: [&str; 5] =
 /// What a virtual machine and its disks are made with.
 const VIRTUAL: [&str; 4] = ["cpio", "e2fsprogs", "qemu-system-x86", "xz-utils"];
 
-/// What launchers for other machines are linked with and run in, and what makes a Rust for them.
-const CROSS: [&str; 6] = [
+/// What launchers for other machines are linked with and run in, what makes a Rust for them, and containers.
+const CROSS: [&str; 9] = [
+    "crun",
     "gcc-aarch64-linux-gnu",
     "gcc-arm-linux-gnueabihf",
     "libc6-dev-arm64-cross",
     "libc6-dev-armhf-cross",
+    "mmdebstrap",
     "patchelf",
+    "podman",
     "qemu-user-static",
 ];
 

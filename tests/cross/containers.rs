@@ -1,0 +1,199 @@
+//! Builds inside a container, and launchers in a container of another machine: podman, without a registry.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use pyrmware_payload::Payload;
+
+use super::support::task::{LIMIT, Task};
+use super::support::{self, Image, SAMPLE};
+use super::{AARCH64, SUITE, X86_64, sysroot, task, task_by};
+
+/// An image to build in: Debian's Python and compiler.
+const BUILD: &str = "localhost/pyrmware-build";
+
+/// podman with a store and settings of its own, for whatever this machine's are.
+struct Podman {
+    folder: PathBuf,
+}
+
+/// Where the machine has control groups of both versions, podman takes the one that has no controllers.
+const ALONE: &str = "umount /sys/fs/cgroup/unified 2>/dev/null; exec \"$@\"";
+const UNDER: [&str; 5] = ["--mount", "sh", "-c", ALONE, "sh"];
+
+static PODMAN: LazyLock<Podman> = LazyLock::new(|| {
+    let folder = support::scratch().join("containers");
+    fs::create_dir_all(&folder).expect("a folder is made");
+    // Neither a bridge nor systemd is needed: the network is this machine's.
+    let containers = "[containers]\nnetns = \"host\"\n\
+                      default_ulimits = [\"nofile=20000:20000\", \"nproc=4096:4096\"]\n\
+                      [engine]\ncgroup_manager = \"cgroupfs\"\nruntime = \"crun\"\n\
+                      events_logger = \"file\"\n";
+    let store = folder.join("store").display().to_string();
+    let storage = format!(
+        "[storage]\ndriver = \"overlay\"\ngraphroot = \"{store}\"\nrunroot = \"{store}.run\"\n"
+    );
+    fs::write(folder.join("containers.conf"), containers).expect("it is written");
+    fs::write(folder.join("storage.conf"), storage).expect("it is written");
+    Podman { folder }
+});
+
+impl Podman {
+    fn settings(&self, task: Task) -> Task {
+        let task = task.env("CONTAINERS_CONF", self.folder.join("containers.conf"));
+        task.env("CONTAINERS_STORAGE_CONF", self.folder.join("storage.conf"))
+    }
+
+    fn task(&self, words: &[&str]) -> Task {
+        self.settings(Task::new("unshare").args(UNDER).arg("podman").args(words))
+            .limit(support::BUILD_LIMIT)
+    }
+
+    /// An image of the files in an archive, unless there is one.
+    fn import(&self, image: &str, architecture: &str, archive: &Path) {
+        let words = ["import", "--quiet", "--arch", architecture, "--os", "linux"];
+        self.task(&words).arg(archive).arg(image).run().success();
+    }
+
+    fn has(&self, image: &str) -> bool {
+        self.task(&["image", "exists", image]).run().code == 0
+    }
+}
+
+/// The image to build in, made of Debian's packages.
+fn build_image() {
+    let podman = &*PODMAN;
+    if podman.has(BUILD) {
+        return;
+    }
+    let archive = podman.folder.join("build.tar");
+    let sources = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
+    let sources = sources.iter().find(|file| Path::new(file).is_file()).expect("a Debian");
+    let packages = "gcc,libc6-dev,libexpat1-dev,libpython3-dev,python3,zlib1g-dev";
+    Task::new("mmdebstrap")
+        .args(["--quiet", "--mode=root", "--variant=minbase", "--include", packages])
+        .args([r#"--aptopt=Acquire::Check-Valid-Until "false""#, SUITE])
+        .arg(&archive)
+        .arg(sources)
+        .limit(support::BUILD_LIMIT)
+        .run()
+        .success();
+    podman.import(BUILD, "amd64", &archive);
+    fs::remove_file(archive).expect("it was written");
+}
+
+fn payload(image: &Image) -> Vec<u8> {
+    let launcher = fs::read(&image.launcher).expect("it can be read");
+    let place = image.payload(&launcher);
+    Payload::open(&launcher[place.clone()]).expect("it is whole");
+    launcher[place].to_vec()
+}
+
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn a_container_builds_the_same_payload() {
+    build_image();
+    for app in ["hello", "mqtt"] {
+        let project = support::project(app);
+        let json = ["--message-format", "json", "--out"];
+        let folders = ["outside", "inside"].map(|side| PODMAN.folder.join(app).join(side));
+        let outside = task("dist", &X86_64, &project).args(json).arg(&folders[0]).run().success();
+        let xtask = PODMAN.settings(support::xtask_under("unshare", &UNDER));
+        let inside = task_by(xtask, "dist", &X86_64, &project)
+            .args(["--container", "podman", "--image", BUILD])
+            .args(json)
+            .arg(&folders[1])
+            .run()
+            .success();
+        let [outside, inside] = [outside, inside].map(|ended| Image::of(&ended));
+        assert_eq!(inside.folder, folders[1]);
+        assert!(payload(&outside) == payload(&inside), "{app}: two payloads");
+        assert_eq!(outside.report["sha256"], inside.report["sha256"], "{app}");
+    }
+}
+
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn frozen_there_is_no_network_inside() {
+    build_image();
+    let project = support::project("hello");
+    let xtask = PODMAN.settings(support::xtask_under("unshare", &UNDER));
+    let ended = task_by(xtask, "dist", &X86_64, &project)
+        .args(["--container", "podman", "--image", BUILD, "--frozen", "--out"])
+        .arg(PODMAN.folder.join("frozen"))
+        .run()
+        .success();
+    assert!(ended.err().contains(&format!("Entering {BUILD} (amd64) by ")), "{ended}");
+}
+
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn what_is_wrong_with_the_container_is_said() {
+    let project = support::project("hello");
+    let xtask = PODMAN.settings(support::xtask_under("unshare", &UNDER));
+    let ended = task_by(xtask, "dist", &X86_64, &project)
+        .args(["--container", "podman", "--image", "localhost/none", "--offline"])
+        .run()
+        .exits(1);
+    let text = "podman has no image localhost/none";
+    assert!(ended.err().contains(text), "{ended}");
+}
+
+/// The kernel runs programs of another machine by qemu while this lives.
+struct Known {
+    /// Whether it has not known them before.
+    by_us: bool,
+}
+
+const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
+
+impl Known {
+    fn aarch64() -> Known {
+        if !Path::new(BINFMT).join("register").exists() {
+            let words = ["-t", "binfmt_misc", "binfmt_misc", BINFMT];
+            Task::new("mount").args(words).run().success();
+        }
+        let by_us = !Path::new(BINFMT).join("qemu-aarch64").exists();
+        if by_us {
+            let rule = fs::read("/usr/lib/binfmt.d/qemu-aarch64.conf").expect("Debian's qemu");
+            fs::write(Path::new(BINFMT).join("register"), rule).expect("the kernel takes it");
+        }
+        Known { by_us }
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        if self.by_us {
+            let _ = fs::write(Path::new(BINFMT).join("qemu-aarch64"), "-1");
+        }
+    }
+}
+
+/// The sysroot is the container's root: what a device has, and no more.
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn a_launcher_works_in_a_container_of_its_own_machine() {
+    let project = support::project(SAMPLE);
+    let out = PODMAN.folder.join("aarch64");
+    let ended = task("dist", &AARCH64, &project).args(["--quiet", "--out"]).arg(&out).run();
+    let launcher = ended.success().out().trim_end().to_owned();
+    let image = "localhost/pyrmware-arm64";
+    if !PODMAN.has(image) {
+        let archive = PODMAN.folder.join("arm64.tar");
+        let folder = sysroot(&AARCH64).0;
+        Task::new("tar").arg("-cf").arg(&archive).arg("-C").arg(folder).arg(".").run().success();
+        PODMAN.import(image, "arm64", &archive);
+        fs::remove_file(archive).expect("it was written");
+    }
+    let _known = Known::aarch64();
+    let ended = PODMAN
+        .task(&["run", "--rm", "--read-only", "--network=none", "--volume"])
+        .arg(format!("{launcher}:/usr/local/bin/device-console:ro"))
+        .args([image, "/usr/local/bin/device-console", "--selftest"])
+        .limit(LIMIT)
+        .run()
+        .success();
+    assert!(ended.out().contains("\"machine\": \"aarch64\""), "{ended}");
+}
