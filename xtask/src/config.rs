@@ -3,6 +3,7 @@
 mod device_side;
 mod leakcheck;
 mod memory;
+mod package;
 mod protect;
 mod python_side;
 mod raw;
@@ -23,6 +24,7 @@ use crate::paths::Paths;
 pub use device_side::HOST;
 pub use leakcheck::{Leakcheck, Scenario};
 pub use memory::Memory;
+pub use package::{Format, Init, Package, is_package, is_person, is_user};
 pub use protect::{KeySource, Mode, Protect};
 pub use service::Service;
 pub use workspace::{Workspace, workspace};
@@ -134,6 +136,10 @@ pub struct Project {
     pub version: String,
     /// `[project] description`, or empty.
     pub description: String,
+    /// `[project] license` where it is an SPDX expression, or empty.
+    pub license: String,
+    /// `Name <address>` of the first of `[project]` maintainers, else authors, that has both.
+    pub maintainer: Option<String>,
     /// `[project] requires-python`, a PEP 440 specifier, or empty.
     pub requires_python: String,
     /// `[project] dependencies`, PEP 508.
@@ -296,6 +302,10 @@ pub struct Device {
     pub memory: Option<Memory>,
     /// What it is to those who start it and those who ask it: `[package.metadata.pyrmware.service]`.
     pub service: Service,
+    /// What packages of it say: `[package.metadata.pyrmware.package]`.
+    pub package: Package,
+    /// Its architecture, where a format's own word for it is not meant.
+    pub architecture: BTreeMap<Format, String>,
 }
 
 /// How libpython is linked.

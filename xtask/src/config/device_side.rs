@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use toml::Spanned;
 
 use super::memory::{self, Memory};
+use super::package::{self, Package};
 use super::service::{self, Service};
 use super::source::{Complaint, Source};
 use super::{Device, Extensions, Link, raw};
@@ -54,7 +55,8 @@ pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Compla
     let has_zygote = memory.as_ref().is_some_and(Memory::has_zygote);
     let check_service = |table| service::check(source, table, has_zygote);
     let service = ours.service.as_ref().map(check_service).transpose()?.unwrap_or_default();
-    let whole = Whole { locked_down: ours.locked_down, memory, service };
+    let package = package::check(source, &ours.package)?;
+    let whole = Whole { locked_down: ours.locked_down, memory, service, package };
     let mut devices = BTreeMap::new();
     for (name, device) in ours.device {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -115,6 +117,8 @@ fn device(
         locked_down: whole.locked_down,
         memory: whole.memory.clone(),
         service: whole.service.clone(),
+        package: whole.package.clone(),
+        architecture: package::architectures(source, &device.architecture)?,
     })
 }
 
@@ -128,6 +132,7 @@ struct Whole {
     locked_down: bool,
     memory: Option<Memory>,
     service: Service,
+    package: Package,
 }
 
 /// The value of a key that takes one of a few words; its default when it is not there.
