@@ -15,8 +15,6 @@ mod service;
 mod version;
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -131,11 +129,7 @@ fn pack(model: &Model, image: &Image, format: Format) -> Result<Package> {
 /// Aside, then in its place.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = || format!("cannot write {}", path.display());
-    let folder = path.parent().with_context(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-    file.write_all(bytes).with_context(failed)?;
-    // A temporary file is nobody else's to read; a package is everybody's.
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(failed)?;
-    file.persist(path).with_context(failed)?;
-    Ok(())
+    let name = path.file_name().with_context(failed)?.to_string_lossy().into_owned();
+    let aside = path.with_file_name(format!(".{name}.new"));
+    fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, path)).with_context(failed)
 }

@@ -113,5 +113,6 @@ pub fn fields(
         let _ = writeln!(text, "Homepage: {homepage}");
     }
     let _ = writeln!(text, "Description: {}", model.summary);
+    let _ = writeln!(text, " The application, what it depends on, and CPython in one program.");
     Ok(text)
 }

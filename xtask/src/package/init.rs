@@ -37,7 +37,8 @@ fn script(service: &Service, init: Init) -> String {
         Some(user) => (user.clone(), format!("{user}:{user}")),
         None => ("root".to_owned(), "root:root".to_owned()),
     };
-    let folders: Vec<String> = folders(service).map(|folder| quoted(&folder)).collect();
+    let folders = folders(service).map(|folder| prepared(&quoted(&folder), &owner, init));
+    let folders: String = folders.collect();
     let seconds = |time: std::time::Duration| time.as_secs_f64().ceil().to_string();
     let stop = service.stop.map_or("15".to_owned(), seconds);
     let values = [
@@ -49,8 +50,9 @@ fn script(service: &Service, init: Init) -> String {
         ("@ARGUMENTS@", arguments.iter().map(|word| format!(" {word}")).collect()),
         ("@QUOTED_ARGUMENTS@", quoted(&arguments.join(" "))),
         ("@USER@", user),
-        ("@OWNER@", owner),
-        ("@FOLDERS@", folders.iter().map(|word| format!(" {word}")).collect()),
+        ("@OWNER@", owner.clone()),
+        // A line of its own in the template.
+        ("@FOLDERS@\n", folders),
         ("@STOP@", stop),
         ("@RESTART@", seconds(service.restart)),
     ];
@@ -63,6 +65,16 @@ fn folders(service: &Service) -> impl Iterator<Item = String> {
     let state = service.state.iter().map(|name| format!("/var/lib/{name}"));
     let runtime = service.runtime.iter().map(|name| format!("/run/{name}"));
     state.chain(runtime).chain(service.writable.iter().cloned())
+}
+
+/// A line that makes a folder.
+fn prepared(folder: &str, owner: &str, init: Init) -> String {
+    match init {
+        Init::Openrc => format!("    checkpath -d -m 0750 -o {owner} {folder} || return 1\n"),
+        _ => format!(
+            "    mkdir -p {folder} && chmod 0750 {folder} && chown {owner} {folder} || return 1\n"
+        ),
+    }
 }
 
 /// A word as the shell reads it.

@@ -276,6 +276,17 @@ impl Model {
         if let Some(depends) = self.package.depends.get(&format) {
             return (depends.clone(), Vec::new());
         }
+        if format == Format::Apk {
+            // OpenWrt's packages are asked for by their names, not by libraries.
+            if !self.inits(format).is_ok_and(|inits| inits.contains(&Init::Openrc)) {
+                return (Vec::new(), Vec::new());
+            }
+            if image.glibc.is_some() {
+                let note = "Alpine has musl, and this launcher is for glibc: apk installs it where \
+                            something provides so:libc.so.6, and nowhere else";
+                return (depends::found(image, format).depends, vec![note.to_owned()]);
+            }
+        }
         let found = depends::found(image, format);
         let note = |library: &String| {
             format!(

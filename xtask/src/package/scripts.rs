@@ -26,6 +26,11 @@ for place in \"${D:-}\" \"${IPKG_INSTROOT:-}\" \"${DPKG_ROOT:-}\"; do
         /?*) root=\"${place%/}\" ;;
     esac
 done
+# Debian's, which remembers what an administrator has switched off; it serves dpkg alone.
+helper=
+if [ -z \"$root\" ] && [ -n \"${DPKG_MAINTSCRIPT_PACKAGE:-}\" ]; then
+    helper=$(command -v deb-systemd-helper) || true
+fi
 ";
 
 impl Scripts {
@@ -90,15 +95,15 @@ const USER: &str = r#"if ! grep -q '^@USER@:' "$root/etc/passwd" 2>/dev/null; th
 fi
 "#;
 
-/// Debian's helper remembers over upgrades and removals what an administrator has switched off.
+/// Where Debian's helper is not, a service is switched on once, when it is installed.
 const SYSTEMD: [&str; 3] = [
     r#"wants="$root/etc/systemd/system/multi-user.target.wants"
-if [ -z "$root" ] && command -v deb-systemd-helper >/dev/null; then
-    deb-systemd-helper unmask @NAME@.service >/dev/null || true
-    if deb-systemd-helper --quiet was-enabled @NAME@.service; then
-        deb-systemd-helper enable @NAME@.service >/dev/null || true
+if [ -n "$helper" ]; then
+    "$helper" unmask @NAME@.service >/dev/null || true
+    if "$helper" --quiet was-enabled @NAME@.service; then
+        "$helper" enable @NAME@.service >/dev/null || true
     else
-        deb-systemd-helper update-state @NAME@.service >/dev/null || true
+        "$helper" update-state @NAME@.service >/dev/null || true
     fi
 elif [ "$action" = install ]; then
     mkdir -p "$wants"
@@ -122,16 +127,16 @@ fi
     r#"if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     systemctl stop @NAME@.service || true
 fi
-if ! command -v deb-systemd-helper >/dev/null; then
+if [ -z "$helper" ]; then
     rm -f "$root/etc/systemd/system/multi-user.target.wants/@NAME@.service"
 fi
 "#,
-    r#"if [ -z "$root" ] && command -v deb-systemd-helper >/dev/null; then
+    r#"if [ -n "$helper" ]; then
     if [ "$action" = purge ]; then
-        deb-systemd-helper purge @NAME@.service >/dev/null || true
-        deb-systemd-helper unmask @NAME@.service >/dev/null || true
+        "$helper" purge @NAME@.service >/dev/null || true
+        "$helper" unmask @NAME@.service >/dev/null || true
     else
-        deb-systemd-helper mask @NAME@.service >/dev/null || true
+        "$helper" mask @NAME@.service >/dev/null || true
     fi
 fi
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
@@ -154,7 +159,12 @@ const SYSV: [&str; 3] = [
 fi
 "#,
     r#"if [ -z "$root" ] && [ ! -d /run/systemd/system ] && [ -x /etc/init.d/@NAME@ ]; then
-    /etc/init.d/@NAME@ stop || true
+    control=$(command -v invoke-rc.d) || control=
+    if [ -n "$control" ]; then
+        "$control" @NAME@ stop || true
+    else
+        /etc/init.d/@NAME@ stop || true
+    fi
 fi
 "#,
     r#"if [ "$action" = purge ] && [ -z "$root" ] && command -v update-rc.d >/dev/null; then

@@ -9,7 +9,7 @@ command_user=@OWNER@
 respawn_delay=@RESTART@
 respawn_max=0
 retry=TERM/@STOP@/KILL/5
-no_new_privs=yes
+supervise_daemon_args=--no-new-privs
 output_logger="logger -t @NAME@"
 error_logger="logger -t @NAME@"
 
@@ -24,7 +24,5 @@ start_pre() {
         . /etc/@NAME@/environment
         set +a
     fi
-    for folder in@FOLDERS@; do
-        checkpath --directory --mode 0750 --owner @OWNER@ "$folder" || return 1
-    done
+@FOLDERS@
 }

@@ -5,9 +5,7 @@ START=95
 STOP=10
 
 start_service() {
-    for folder in@FOLDERS@; do
-        mkdir -p "$folder" && chmod 0750 "$folder" && chown @OWNER@ "$folder" || return 1
-    done
+@FOLDERS@
     procd_open_instance
     procd_set_param command @COMMAND@@ARGUMENTS@
     procd_set_param user @USER@

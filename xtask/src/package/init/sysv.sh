@@ -19,9 +19,7 @@ start() {
         . /etc/@NAME@/environment
         set +a
     fi
-    for folder in@FOLDERS@; do
-        mkdir -p "$folder" && chmod 0750 "$folder" && chown @OWNER@ "$folder" || return 1
-    done
+@FOLDERS@
     start-stop-daemon -S -q -o -b -m -p "$pid" -c @OWNER@ -x @COMMAND@ --@ARGUMENTS@
 }
 
