@@ -193,6 +193,43 @@ fn runs_as_its_user(root: &Root, name: &str, script: &dyn Fn(&str) -> Ended) {
     fs::remove_dir_all(root.path.join("etc/ticker")).expect("it is removed");
 }
 
+/// Looks at the service when it is ready, ends it as a crash does, looks again, and switches the machine off.
+const PROBE: &str = r#"
+[Unit]
+After=ticker.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'systemctl show -P ActiveState,StatusText,NRestarts ticker.service'
+ExecStart=/bin/sh -c 'grep -E "^(NoNewPrivs|Seccomp|CapBnd):" /proc/$(systemctl show -P MainPID ticker)/status'
+ExecStart=/bin/sh -c 'cp /var/lib/ticker/said /first; rm /var/lib/ticker/said'
+ExecStart=/bin/systemctl kill --signal=KILL ticker.service
+ExecStart=/bin/sh -c 'until [ -s /var/lib/ticker/said ]; do sleep 0.1; done'
+ExecStart=/bin/systemctl show -P NRestarts ticker.service
+ExecStopPost=/bin/systemctl --no-block poweroff
+TimeoutStartSec=60
+StandardOutput=file:/probed
+StandardError=file:/probed
+"#;
+
+#[test]
+fn systemd_starts_confines_and_restarts() {
+    let Some(root) = Root::new("systemd") else { return };
+    let deb = &packages("1.0", "host")["deb"];
+    root.host("dpkg").arg("--root").arg(&root.path).arg("--install").arg(deb).run().success();
+    let system = root.path.join("etc/systemd/system");
+    fs::write(system.join("probe.service"), PROBE).expect("it is written");
+    let wants = system.join("multi-user.target.wants/probe.service");
+    std::os::unix::fs::symlink("../probe.service", wants).expect("a link is made");
+    let booted = root.boot().run();
+    let probed = read(&root.path.join("probed"));
+    for line in ["active", "ticks", "0", "NoNewPrivs:\t1", "Seccomp:\t2", "1"] {
+        assert!(probed.lines().any(|said| said == line), "{line:?} in\n{probed}\n{booted}");
+    }
+    assert!(probed.contains("CapBnd:\t0000000000000000\n"), "{probed}");
+    let said = read(&root.path.join("first"));
+    assert!(said.starts_with("--note it's 5 o'clock None "), "{said}");
+}
+
 #[test]
 fn openrc_starts_and_supervises() {
     let Some(root) = Root::new("openrc") else { return };
@@ -380,8 +417,9 @@ fn apks_say_the_hashes_of_what_is_in_them() {
         if entry.header().entry_type().is_file() {
             let mut content = Vec::new();
             entry.read_to_end(&mut content).expect("it can be read");
-            let sum = Sha1::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(sums, [sum as String]);
+            let sum: String =
+                Sha1::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(sums, [sum]);
             files += 1;
         }
     }

@@ -11,7 +11,7 @@ use crate::support::task::{LIMIT, Task};
 use crate::support::{BUILD_LIMIT, scratch};
 
 /// What launchers need, and those who start services, besides what every Debian has.
-const PACKAGES: &str = "busybox-static,libexpat1,libffi8,libssl3,openrc,zlib1g";
+const PACKAGES: &str = "busybox-static,dbus,libexpat1,libffi8,libssl3,openrc,systemd-sysv,zlib1g";
 /// What nobody looks at.
 const LEFT_OUT: [&str; 3] = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*"];
 
@@ -50,6 +50,12 @@ impl Root {
         Task::new(program).env("LC_ALL", "C")
     }
 
+    /// Boots it under systemd until it is switched off.
+    pub fn boot(&self) -> Task {
+        let words = ["--boot", "--quiet", "--register=no", "--keep-unit", "--console=pipe"];
+        Task::new("systemd-nspawn").args(words).arg("--directory").arg(&self.path)
+    }
+
     /// A program in the root, where `/proc` is as long as it runs.
     pub fn enter(&self, words: &[&str]) -> Task {
         let script = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" \"$@\"";
@@ -67,7 +73,7 @@ fn base() -> Result<PathBuf, String> {
     if !root {
         return Err("it takes root to enter a root".to_owned());
     }
-    for program in ["mmdebstrap", "dpkg", "rpm", "unshare"] {
+    for program in ["mmdebstrap", "dpkg", "rpm", "systemd-nspawn", "unshare"] {
         which::which(program)
             .map_err(|_| format!("there is no {program}; remedy: apt install it"))?;
     }

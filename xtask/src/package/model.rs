@@ -1,5 +1,6 @@
 //! `Config -> Model` and `Outcome -> Image`: what all formats say, checked; then the tree that they install.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,7 @@ pub struct Model {
     maintainer: Option<String>,
     prefix: String,
     package: Package,
-    architecture: std::collections::BTreeMap<Format, String>,
+    architecture: BTreeMap<Format, String>,
     /// Where all of this is configured, for errors.
     manifest: PathBuf,
 }
@@ -66,8 +67,8 @@ pub struct Image {
 struct Report {
     app: String,
     target: String,
-    sidecars: std::collections::BTreeMap<String, u64>,
-    system_libraries: std::collections::BTreeMap<String, Vec<String>>,
+    sidecars: BTreeMap<String, u64>,
+    system_libraries: BTreeMap<String, Vec<String>>,
     glibc: Option<String>,
 }
 

@@ -47,7 +47,10 @@ pub fn package(model: &Model, image: &Image) -> Result<Package> {
         let to = format!("/{path}");
         let mode = u16::try_from(entry.mode).context("no such permissions")?;
         match &entry.kind {
-            // The system's own folders belong to others.
+            Kind::Folder if path.ends_with(&format!("/{}", model.name)) => {
+                builder.with_dir_entry(FileOptions::dir(to).permissions(mode))
+            }
+            // Others are the system's, or go with the one above.
             Kind::Folder => continue,
             Kind::File(bytes) => {
                 let options = FileOptions::new(to).permissions(mode);

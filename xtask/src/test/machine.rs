@@ -17,7 +17,7 @@ const PACKAGES: [&str; 5] =
     ["libexpat1-dev", "libpython3-dev", "python3-pip", "strace", "zlib1g-dev"];
 
 /// What packages are installed with, and the root that they are installed into.
-const PACKAGED: [&str; 4] = ["mmdebstrap", "rpm", "systemd", "util-linux"];
+const PACKAGED: [&str; 4] = ["mmdebstrap", "rpm", "systemd-container", "util-linux"];
 
 /// What a virtual machine and its disks are made with.
 const VIRTUAL: [&str; 4] = ["cpio", "e2fsprogs", "qemu-system-x86", "xz-utils"];

@@ -47,7 +47,8 @@ pub fn install(contents: &mut Contents, service: &Service) {
     let name = &service.name;
     contents.file(&format!("usr/lib/systemd/system/{name}.service"), 0o644, unit(service));
     let Some(user) = &service.user else { return };
-    let line = format!("u {user} - \"{}\" /\n", service.summary.replace(['"', '\\', ':'], " "));
+    // No word for who it is: that would be one more text to escape.
+    let line = format!("u {user} - - /\n");
     contents.file(&format!("usr/lib/sysusers.d/{name}.conf"), 0o644, line);
     if let Some(device) = service.device.as_ref().and_then(|path| path.strip_prefix("/dev/")) {
         let rule = format!("KERNEL==\"{device}\", GROUP=\"{user}\", MODE=\"0660\"\n");
@@ -154,10 +155,6 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn keys(service: &Service) -> String {
-        unit(service)
-    }
-
     #[test]
     fn a_unit_says_what_is_configured_and_nothing_else() {
         let service = Service {
@@ -169,7 +166,7 @@ mod tests {
             restart: Duration::from_secs(1),
             ..Service::default()
         };
-        let plain = keys(&service);
+        let plain = unit(&service);
         assert!(plain.contains("Description=50%% app\n"), "{plain}");
         let command = "ExecStart=/usr/bin/app --word \"a $$b \\\"c\\\" 5%%\"\n";
         assert!(plain.contains(command), "{plain}");
@@ -180,7 +177,7 @@ mod tests {
             assert!(!plain.contains(key), "{key} in {plain}");
         }
 
-        let full = keys(&Service {
+        let full = unit(&Service {
             notify: true,
             watchdog: Some(Duration::from_millis(2500)),
             device: Some("/dev/watchdog0".into()),
@@ -207,7 +204,7 @@ mod tests {
         }
         assert!(!full.contains("PrivateDevices"), "{full}");
 
-        let root = keys(&Service { user: None, ..service });
+        let root = unit(&Service { user: None, ..service });
         assert!(!root.contains("User=") && !root.contains("CapabilityBoundingSet"), "{root}");
     }
 }
