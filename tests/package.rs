@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::support;
 use crate::support::task::{Ended, Task};
-use crate::support::workspace::{configure, share_tools, workspace};
+use crate::support::workspace::{share_tools, workspace};
 use root::Root;
 
 /// Says what it is, or keeps its state until it is ended.
@@ -58,13 +58,12 @@ extensions = "sidecar"
 
 /// The sample's own table gives way to that of a test.
 fn configured(name: &str, tables: &str) -> PathBuf {
-    let folder = workspace(name, "", "");
+    let folder = workspace(name, "", tables);
     let manifest = folder.join("app/Cargo.toml");
     let text = fs::read_to_string(&manifest).expect("it can be read");
     let at = text.find("[package.metadata.pyrmware.package]").expect("the sample has one");
     let end = text[at..].find("\n\n").map_or(text.len(), |end| at + end + 2);
     fs::write(&manifest, format!("{}{}", &text[..at], &text[end..])).expect("it is written");
-    configure(&folder, "", tables);
     folder
 }
 
@@ -207,8 +206,8 @@ ExecStart=/bin/sh -c 'until [ -s /var/lib/ticker/said ]; do sleep 0.1; done'
 ExecStart=/bin/systemctl show -P NRestarts ticker.service
 ExecStopPost=/bin/systemctl --no-block poweroff
 TimeoutStartSec=60
-StandardOutput=file:/probed
-StandardError=file:/probed
+StandardOutput=append:/probed
+StandardError=append:/probed
 "#;
 
 #[test]
