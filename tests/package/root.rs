@@ -77,6 +77,9 @@ fn base() -> Result<PathBuf, String> {
         which::which(program)
             .map_err(|_| format!("there is no {program}; remedy: apt install it"))?;
     }
+    if Task::new("unshare").args(["--mount", "true"]).run().code != 0 {
+        return Err("nothing may be mounted here".to_owned());
+    }
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let suite = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     let suite = suite.ok_or("this is no Debian")?.trim_matches('"').to_owned();

@@ -6,6 +6,7 @@ mod archive;
 mod contents;
 mod deb;
 mod depends;
+mod image;
 mod init;
 mod ipk;
 mod model;
@@ -25,7 +26,8 @@ use sha2::{Digest, Sha256};
 use crate::config::{Config, Flags, Format};
 use crate::dist::{self, hex};
 use crate::ui::{self, Ui};
-use model::{Image, Model};
+use image::Image;
+use model::Model;
 
 /// Build, then make packages that install the launcher and start it as a service
 #[derive(Debug, clap::Args)]

@@ -122,7 +122,13 @@ pub(super) fn check(source: &Source, raw: &raw::Packaging) -> Result<Package, Co
     Ok(Package {
         formats: formats.collect::<Result<_, _>>()?,
         name: checked(source, &raw.name, is_package, "this is no name for a package", PACKAGES)?,
-        maintainer: checked(source, &raw.maintainer, is_person, "this is nobody", PERSONS)?,
+        maintainer: checked(
+            source,
+            &raw.maintainer,
+            is_person,
+            "this is no name with an address",
+            PERSONS,
+        )?,
         description: line(&raw.description)?,
         license: line(&raw.license)?,
         homepage: line(&raw.homepage)?,

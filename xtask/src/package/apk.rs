@@ -8,9 +8,10 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::Package;
-use super::archive::{gzip, tar};
+use super::archive::{gzip, record, tar};
 use super::contents::{Contents, Entry, Kind};
-use super::model::{Image, Model};
+use super::image::Image;
+use super::model::Model;
 use super::scripts::{Scripts, script};
 use crate::config::Format;
 use crate::dist::hex;
@@ -45,13 +46,13 @@ pub fn package(model: &Model, image: &Image) -> Result<Package> {
 }
 
 /// By which apk checks what it has unpacked.
-fn checksum(entry: &Entry) -> super::archive::Extensions {
+fn checksum(entry: &Entry) -> Vec<u8> {
     let bytes = match &entry.kind {
         Kind::Folder => return Vec::new(),
         Kind::File(bytes) => bytes.as_slice(),
         Kind::Link(target) => target.as_bytes(),
     };
-    vec![("APK-TOOLS.checksum.SHA1", hex(&Sha1::digest(bytes)).into_bytes())]
+    record("APK-TOOLS.checksum.SHA1", &hex(&Sha1::digest(bytes)))
 }
 
 fn info(

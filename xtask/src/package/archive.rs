@@ -8,11 +8,9 @@ use tar::{Builder, EntryType, Header};
 
 use super::Package;
 use super::contents::{Contents, Entry, Kind};
-use super::model::{Image, Model};
+use super::image::Image;
+use super::model::Model;
 use crate::config::Format;
-
-/// What an entry of an archive has besides.
-pub type Extensions = Vec<(&'static str, Vec<u8>)>;
 
 /// The whole tree, with the service files of every system beside those that the format is configured to have.
 pub fn package(model: &Model, image: &Image) -> Result<Package> {
@@ -26,26 +24,22 @@ pub fn package(model: &Model, image: &Image) -> Result<Package> {
     })
 }
 
-/// An archive of all, sorted; `extend` says what goes into an entry's extended header.
-pub fn tar(
-    contents: &Contents,
-    epoch: u64,
-    extend: impl Fn(&Entry) -> Extensions,
-) -> Result<Vec<u8>> {
+/// An archive of all, sorted; `extend` makes the [`record`]s of an entry's extended header.
+pub fn tar(contents: &Contents, epoch: u64, extend: impl Fn(&Entry) -> Vec<u8>) -> Result<Vec<u8>> {
     let mut archive = Builder::new(Vec::new());
     for (path, entry) in contents.iter() {
-        let extensions = extend(entry);
-        let extensions = extensions.iter().map(|(key, value)| (*key, value.as_slice()));
-        archive.append_pax_extensions(extensions)?;
-        let mut header = Header::new_ustar();
-        header.set_mode(entry.mode);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(epoch);
-        header.set_username("root")?;
-        header.set_groupname("root")?;
-        header.set_size(0);
         let failed = || format!("{path} cannot be in an archive");
+        let records = extend(entry);
+        if !records.is_empty() {
+            let mut header = header(0o644, epoch)?;
+            header.set_entry_type(EntryType::XHeader);
+            header.set_size(records.len() as u64);
+            // apk takes a header without a name for the archive's end.
+            archive
+                .append_data(&mut header, "PaxHeaders", records.as_slice())
+                .with_context(failed)?;
+        }
+        let mut header = header(entry.mode, epoch)?;
         match &entry.kind {
             Kind::Folder => {
                 header.set_entry_type(EntryType::Directory);
@@ -65,6 +59,31 @@ pub fn tar(
         }
     }
     archive.into_inner().context("cannot make an archive")
+}
+
+fn header(mode: u32, epoch: u64) -> Result<Header> {
+    let mut header = Header::new_ustar();
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(epoch);
+    header.set_username("root")?;
+    header.set_groupname("root")?;
+    header.set_size(0);
+    Ok(header)
+}
+
+/// A record of an extended header, which begins with its own length: "30 mtime=1350244992.023960108".
+pub fn record(key: &str, value: &str) -> Vec<u8> {
+    let rest = format!(" {key}={value}\n");
+    let mut length = rest.len();
+    loop {
+        let text = format!("{length}{rest}");
+        if text.len() == length {
+            return text.into_bytes();
+        }
+        length = text.len();
+    }
 }
 
 /// Compressed as far as it goes, without name and time.
@@ -100,5 +119,13 @@ mod tests {
         let packed = gzip(&bytes).unwrap();
         assert_eq!(packed, gzip(&tar(&contents, 7, |_| Vec::new()).unwrap()).unwrap());
         assert_eq!(packed[3..8], [0; 5], "neither name nor time");
+    }
+
+    #[test]
+    fn a_record_knows_its_length() {
+        assert_eq!(record("mtime", "1350244992.023960108"), b"30 mtime=1350244992.023960108\n");
+        // A digit more makes the number itself longer.
+        assert_eq!(record("k", "12345").len(), 11);
+        assert_eq!(record("k", "1234"), b"9 k=1234\n");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::Format;
 
-use super::model::Image;
+use super::image::Image;
 
 /// Debian's packages of libraries, whose names are the same from Debian 12 on.
 const DEBIAN: [(&str, &str); 20] = [

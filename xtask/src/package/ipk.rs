@@ -6,7 +6,8 @@ use super::Package;
 use super::archive::{gzip, tar};
 use super::contents::Contents;
 use super::deb::fields;
-use super::model::{Image, Model};
+use super::image::Image;
+use super::model::Model;
 use super::scripts::{Scripts, script};
 use crate::config::Format;
 

@@ -1,20 +1,18 @@
-//! `Config -> Model` and `Outcome -> Image`: what all formats say, checked; then the tree that they install.
+//! `Config -> Model`: what all formats say, checked; then the tree that they install.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 
 use super::contents::Contents;
 use super::depends;
+use super::image::Image;
 use super::init;
 use super::service::Service;
 use super::version;
 use crate::config::{Config, Format, Init, Package, is_package};
-use crate::dist::Outcome;
-use crate::dist::collect::{elf, names};
+use crate::dist::collect::names;
 use crate::dist::report;
 
 /// What all formats say.
@@ -40,75 +38,6 @@ pub struct Model {
     architecture: BTreeMap<Format, String>,
     /// Where all of this is configured, for errors.
     manifest: PathBuf,
-}
-
-/// What of an image folder goes into a package.
-#[derive(Debug, Default)]
-pub struct Image {
-    folder: PathBuf,
-    /// The launcher's file name.
-    app: String,
-    /// Files beside it.
-    sidecars: Vec<String>,
-    /// SONAMEs of libraries that it does not bring.
-    pub system_libraries: Vec<String>,
-    /// The release of glibc that it needs at least: "2.34".
-    pub glibc: Option<String>,
-    /// Rust's triple of the machine.
-    target: String,
-    /// Whether that has 64 bits.
-    pub wide: bool,
-    /// The time of all files, in seconds since 1970.
-    pub epoch: u64,
-}
-
-/// The part of report.json that is read.
-#[derive(Deserialize)]
-struct Report {
-    app: String,
-    target: String,
-    sidecars: BTreeMap<String, u64>,
-    system_libraries: BTreeMap<String, Vec<String>>,
-    glibc: Option<String>,
-}
-
-impl Image {
-    /// Reads what `dist` has written.
-    ///
-    /// # Errors
-    /// The report cannot be read.
-    pub fn read(outcome: &Outcome) -> Result<Image> {
-        let path = outcome.folder.join(report::JSON);
-        let failed = || format!("cannot read {}", path.display());
-        let report: Report =
-            serde_json::from_slice(&fs::read(&path).with_context(failed)?).with_context(failed)?;
-        Ok(Image {
-            folder: outcome.folder.clone(),
-            app: report.app,
-            sidecars: report.sidecars.into_keys().collect(),
-            system_libraries: report.system_libraries.into_keys().collect(),
-            glibc: report.glibc,
-            wide: elf::machine(&report.target).is_some_and(|(_, wide)| wide),
-            target: report.target,
-            epoch: outcome.epoch,
-        })
-    }
-
-    /// One that asks for these libraries.
-    #[cfg(test)]
-    pub fn of_test(libraries: &[&str], glibc: Option<&str>) -> Image {
-        Image {
-            system_libraries: libraries.iter().map(|name| (*name).to_owned()).collect(),
-            glibc: glibc.map(str::to_owned),
-            wide: true,
-            ..Image::default()
-        }
-    }
-
-    fn bytes(&self, file: &str) -> Result<Vec<u8>> {
-        let path = self.folder.join(file);
-        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
-    }
 }
 
 impl Model {
@@ -213,26 +142,17 @@ impl Model {
         if let Some(name) = self.architecture.get(&format) {
             return Ok(name.clone());
         }
-        let machine = image.target.split('-').next().unwrap_or_default();
-        let name = match (format, machine) {
-            (Format::Deb, "x86_64") => "amd64",
-            (Format::Deb, "aarch64") => "arm64",
-            (Format::Deb, "armv7") => "armhf",
-            (Format::Rpm, "armv7") => "armv7hl",
-            (Format::Ipk, "aarch64") => "aarch64_generic",
-            (_, "riscv64gc") if format != Format::Ipk => "riscv64",
-            (_, "x86_64" | "aarch64") => machine,
-            (Format::Tar | Format::Apk, _) => machine,
-            _ => bail!(
+        let failed = || {
+            format!(
                 "it is not known what {} calls {}; say architecture.{} = \"…\" in \
                  [package.metadata.pyrmware.device.NAME] of {}",
                 format.name(),
-                image.target,
+                image.target(),
                 format.name(),
                 self.manifest.display()
-            ),
+            )
         };
-        Ok(name.to_owned())
+        image.machine(format).map(str::to_owned).with_context(failed)
     }
 
     /// Who starts it where a package of this format is installed.
@@ -322,7 +242,7 @@ impl Model {
         let docs = format!("{prefix}/share/doc/{name}");
         let licenses = String::from_utf8_lossy(&image.bytes(report::LICENSES)?).into_owned();
         contents.file(&format!("{docs}/copyright"), 0o644, self.copyright(&licenses));
-        let bill = format!("{}.cdx.json", image.app);
+        let bill = format!("{app}.cdx.json");
         contents.file(&format!("{docs}/{bill}"), 0o644, image.bytes(&bill)?);
         for init in self.inits(format)? {
             init::install(&mut contents, &self.service, init);

@@ -5,7 +5,8 @@ use rpm::{BuildConfig, CompressionWithLevel, Dependency, FileOptions, PackageBui
 
 use super::Package;
 use super::contents::Kind;
-use super::model::{Image, Model};
+use super::image::Image;
+use super::model::Model;
 use super::scripts::{Scripts, script};
 use crate::config::Format;
 
