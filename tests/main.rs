@@ -22,6 +22,7 @@ mod locked_down;
 mod memory;
 mod memory_page;
 mod notify;
+mod package;
 mod protect_native;
 mod protected_apps;
 mod relief;

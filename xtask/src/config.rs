@@ -4,6 +4,7 @@ mod device_side;
 mod leakcheck;
 mod licenses;
 mod memory;
+mod package;
 mod protect;
 mod python_side;
 mod raw;
@@ -25,6 +26,7 @@ pub use device_side::HOST;
 pub use leakcheck::{Leakcheck, Scenario};
 pub use licenses::Licenses;
 pub use memory::Memory;
+pub use package::{Format, Init, Package, is_package, is_person, is_user};
 pub use protect::{KeySource, Mode, Protect};
 pub use service::Service;
 pub use workspace::{Workspace, workspace};
@@ -150,6 +152,10 @@ pub struct Project {
     pub version: String,
     /// `[project] description`, or empty.
     pub description: String,
+    /// `[project] license` where it is an SPDX expression, or empty.
+    pub license: String,
+    /// `Name <address>` of the first of `[project]` maintainers, else authors, that has both.
+    pub maintainer: Option<String>,
     /// `[project] requires-python`, a PEP 440 specifier, or empty.
     pub requires_python: String,
     /// `[project] dependencies`, PEP 508.
@@ -314,6 +320,10 @@ pub struct Device {
     pub service: Service,
     /// Which licences may be in the image: `[package.metadata.pyrmware.licenses]`.
     pub licenses: Licenses,
+    /// What packages of it say: `[package.metadata.pyrmware.package]`.
+    pub package: Package,
+    /// Its architecture, where a format's own word for it is not meant.
+    pub architecture: BTreeMap<Format, String>,
 }
 
 /// How libpython is linked.

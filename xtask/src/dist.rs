@@ -110,6 +110,8 @@ pub struct Outcome {
     pub runner: Option<Runner>,
     /// The machine that it is for.
     pub target: String,
+    /// The time that files of it are given, in seconds since 1970.
+    pub epoch: u64,
 }
 
 /// Runs every stage. The image folder is replaced at the end, or not at all.
@@ -157,6 +159,7 @@ fn build(config: Config, ui: &Ui) -> Result<Outcome> {
         interpreter: plan.interpreter,
         runner: plan.cross.and_then(|cross| cross.runner),
         target: plan.target,
+        epoch: plan.epoch,
         launcher: plan.config.out.join(&plan.config.project.name),
         folder: plan.config.out,
         bytes: image.bytes,

@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod leakcheck;
 mod licenses;
 pub mod memory;
+pub mod package;
 pub mod paths;
 pub mod plan;
 pub mod protect;
@@ -46,6 +47,7 @@ struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     Dist(dist::Args),
+    Package(package::Args),
     Run(run::Args),
     Trace(trace::Args),
     Plan(plan::Args),
@@ -71,6 +73,7 @@ Examples:
   cargo xtask dist                              build the application that app/Cargo.toml names
   cargo xtask dist --project tests/apps/hello   build another one
   cargo xtask run -- --selftest                 build, then run with these arguments
+  cargo xtask package --format deb              build, then make a package with its service files
   cargo xtask why email                         what brings a module in, or why it was left out
   cargo xtask startup                           where the time of a start goes
   cargo xtask plan --python /usr                say what would be done with Debian's Python
@@ -92,6 +95,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ui = ui::Ui::new(&cli.output);
     let result = match cli.verb {
         Verb::Dist(verb) => verb.run(&ui),
+        Verb::Package(verb) => verb.run(&ui),
         Verb::Run(verb) => verb.run(&ui),
         Verb::Trace(verb) => verb.run(&ui),
         Verb::Plan(verb) => verb.run(&ui),

@@ -184,6 +184,7 @@ impl Check<'_> {
             }
             Step::E2e => {
                 machine::prepare(self.ui)?;
+                machine::prepare_packaged(self.ui)?;
                 machine::require_strace()?;
                 self.cargo(&["test", "--workspace", "--no-fail-fast", "--test", "*"])
             }

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::licenses::{self, Licenses};
 use super::memory::{self, Memory};
+use super::package::{self, Package};
 use super::service::{self, Service};
 use super::source::{Complaint, Source};
 use super::{Device, Extensions, Link, raw};
@@ -58,7 +59,8 @@ pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Compla
     let check_service = |table| service::check(source, table, has_zygote);
     let service = ours.service.as_ref().map(check_service).transpose()?.unwrap_or_default();
     let licenses = licenses::check(source, &ours.licenses)?;
-    let whole = Whole { locked_down: ours.locked_down, memory, service, licenses };
+    let package = package::check(source, &ours.package)?;
+    let whole = Whole { locked_down: ours.locked_down, memory, service, licenses, package };
     let mut devices = BTreeMap::new();
     for (name, device) in ours.device {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -121,6 +123,8 @@ fn device(
         memory: whole.memory.clone(),
         service: whole.service.clone(),
         licenses: whole.licenses.clone(),
+        package: whole.package.clone(),
+        architecture: package::architectures(source, &device.architecture)?,
     })
 }
 
@@ -135,6 +139,7 @@ struct Whole {
     memory: Option<Memory>,
     service: Service,
     licenses: Licenses,
+    package: Package,
 }
 
 /// The value of a key that takes one of a few words; its default when it is not there.

@@ -179,6 +179,16 @@ impl Memory {
         self.restart == "zygote"
     }
 
+    /// The folder of reports, absolute.
+    pub fn report_dir(&self) -> Option<&str> {
+        self.report_dir.as_deref()
+    }
+
+    /// What the application has to end.
+    pub fn grace(&self) -> Duration {
+        self.grace
+    }
+
     /// Started again in this way.
     pub fn restarted_by(self, restart: &'static str) -> Memory {
         Memory { restart, ..self }

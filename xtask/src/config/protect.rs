@@ -123,6 +123,11 @@ impl KeySource {
         KeySource(format!("file:{}", path.display()))
     }
 
+    /// `credential` and its name, and the like; none: in the launcher itself.
+    pub fn kind(&self) -> Option<(&str, &str)> {
+        self.0.split_once(':')
+    }
+
     /// Whether the key is in the launcher itself.
     pub fn is_embedded(&self) -> bool {
         self.0 == "embedded"

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use pyrmware_payload::Entry;
 use toml::{Spanned, Value};
 
+use super::package::is_person;
 use super::source::{Complaint, Source};
 use super::trace::Trace;
 use super::{
@@ -18,7 +19,7 @@ use super::{
 /// Keys of `[package.metadata.pyrmware]`, which are often looked for here.
 const DEVICE_SIDE: [&str; 2] = ["locked-down", "python-app"];
 /// Keys of `[package.metadata.pyrmware.device.NAME]`, likewise.
-const DEVICE: [&str; 4] = ["extensions", "link", "python", "target"];
+const DEVICE: [&str; 5] = ["architecture", "extensions", "link", "python", "target"];
 
 /// Reads and checks the project's `pyproject.toml`.
 pub fn load(dir: &Path, root: &Path) -> Result<Project> {
@@ -50,6 +51,8 @@ pub(super) fn check(source: &Source, dir: &Path) -> Result<Project, Complaint> {
         name: name(source, project.name.as_ref())?,
         version: version(source, project.version.as_ref())?,
         description: project.description.clone().unwrap_or_default(),
+        license: license(&project),
+        maintainer: maintainer(&project),
         requires_python: project.requires_python.clone().unwrap_or_default(),
         dependencies: project.dependencies.clone(),
         entry: entry(source, &project, ours.entry.as_ref())?,
@@ -71,12 +74,25 @@ fn elsewhere(path: &str) -> Option<String> {
     let key = path.strip_prefix("tool.pyrmware.")?;
     let table = match key {
         "memory" => ".memory",
+        "package" => ".package",
         "device" => ".device.NAME",
         key if DEVICE_SIDE.contains(&key) => "",
         key if DEVICE.contains(&key) => ".device.NAME",
         _ => return None,
     };
     Some(format!("it belongs in app/Cargo.toml under [package.metadata.pyrmware{table}]"))
+}
+
+/// An SPDX expression; the table of old names a file or holds a text.
+fn license(project: &raw::Project) -> String {
+    project.license.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn maintainer(project: &raw::Project) -> Option<String> {
+    let people = project.maintainers.iter().chain(&project.authors);
+    let mut people =
+        people.filter_map(|it| Some(format!("{} <{}>", it.name.as_ref()?, it.email.as_ref()?)));
+    people.find(|person| is_person(person))
 }
 
 fn refuse_dynamic(source: &Source, project: &raw::Project) -> Result<(), Complaint> {

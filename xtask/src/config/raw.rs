@@ -28,6 +28,11 @@ pub struct Project {
     pub name: Option<Text>,
     pub version: Option<Text>,
     pub description: Option<String>,
+    pub license: Option<Value>,
+    #[serde(default)]
+    pub maintainers: Vec<Person>,
+    #[serde(default)]
+    pub authors: Vec<Person>,
     pub requires_python: Option<String>,
     #[serde(default)]
     pub dependencies: Vec<String>,
@@ -39,6 +44,13 @@ pub struct Project {
     pub gui_scripts: BTreeMap<String, Text>,
     #[serde(default)]
     pub entry_points: BTreeMap<Text, BTreeMap<String, Text>>,
+}
+
+/// One of `authors` and `maintainers`.
+#[derive(Debug, Default, Deserialize)]
+pub struct Person {
+    pub name: Option<String>,
+    pub email: Option<String>,
 }
 
 /// `[tool.pyrmware]`.
@@ -197,6 +209,8 @@ pub struct DeviceSide {
     #[serde(default)]
     pub licenses: Licenses,
     #[serde(default)]
+    pub package: Packaging,
+    #[serde(default)]
     pub device: BTreeMap<Text, Device>,
 }
 
@@ -249,6 +263,35 @@ pub struct Licenses {
     pub except: BTreeMap<Text, Text>,
 }
 
+/// `[package.metadata.pyrmware.package]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Packaging {
+    #[serde(default)]
+    pub formats: Vec<Text>,
+    pub name: Option<Text>,
+    pub maintainer: Option<Text>,
+    pub description: Option<Text>,
+    pub license: Option<Text>,
+    pub homepage: Option<Text>,
+    pub prefix: Option<Text>,
+    #[serde(default)]
+    pub arguments: Vec<Text>,
+    pub user: Option<Text>,
+    pub state: Option<Text>,
+    #[serde(default)]
+    pub writable: Vec<Text>,
+    #[serde(default)]
+    pub notify: bool,
+    pub memory_max: Option<Spanned<Value>>,
+    #[serde(default)]
+    pub unit: Vec<Text>,
+    #[serde(default)]
+    pub init: BTreeMap<Text, Vec<Text>>,
+    #[serde(default)]
+    pub depends: BTreeMap<Text, Vec<Text>>,
+}
+
 /// `[package.metadata.pyrmware.device.NAME]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -258,4 +301,6 @@ pub struct Device {
     pub link: Option<Text>,
     pub linker: Option<Text>,
     pub extensions: Option<Text>,
+    #[serde(default)]
+    pub architecture: BTreeMap<Text, Text>,
 }

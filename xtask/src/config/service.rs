@@ -140,6 +140,26 @@ fn address(source: &Source, text: &Spanned<String>) -> Result<String, Complaint>
 }
 
 impl Service {
+    /// What it listens on, each with its scheme: `tcp://127.0.0.1:80`, `unix:/run/app.sock`.
+    pub fn listen(&self) -> &[String] {
+        &self.listen
+    }
+
+    /// Before the second restart in a row.
+    pub fn back_off(&self) -> Duration {
+        self.back_off
+    }
+
+    /// The longest time between two heartbeats.
+    pub fn heartbeat(&self) -> Option<Duration> {
+        self.heartbeat
+    }
+
+    /// The file of the machine's watchdog.
+    pub fn watchdog(&self) -> Option<&str> {
+        self.watchdog.as_ref().map(|(device, _)| device.as_str())
+    }
+
     /// As the launcher reads them in its payload; without what a zygote imports.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let milliseconds = |time: Duration| time.as_millis().max(1).to_string();

@@ -9,13 +9,13 @@ use anyhow::{Result, bail};
 /// A public version with its local part: `1!2.0rc1.post2.dev3+local.1`.
 #[derive(Debug, Clone)]
 pub struct Version {
-    epoch: u64,
-    release: Vec<u64>,
+    pub(crate) epoch: u64,
+    pub(crate) release: Vec<u64>,
     /// `a`, `b`, `rc` as 0, 1, 2.
-    pre: Option<(u8, u64)>,
-    post: Option<u64>,
-    dev: Option<u64>,
-    local: Vec<String>,
+    pub(crate) pre: Option<(u8, u64)>,
+    pub(crate) post: Option<u64>,
+    pub(crate) dev: Option<u64>,
+    pub(crate) local: Vec<String>,
     text: String,
 }
 

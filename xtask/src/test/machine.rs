@@ -16,6 +16,9 @@ const RUFF: &str = "0.17.6";
 const PACKAGES: [&str; 5] =
     ["libexpat1-dev", "libpython3-dev", "python3-pip", "strace", "zlib1g-dev"];
 
+/// What packages are installed with, and the root that they are installed into.
+const PACKAGED: [&str; 4] = ["mmdebstrap", "rpm", "systemd-container", "util-linux"];
+
 /// What a virtual machine and its disks are made with.
 const VIRTUAL: [&str; 4] = ["cpio", "e2fsprogs", "qemu-system-x86", "xz-utils"];
 
@@ -35,7 +38,16 @@ const CROSS: [&str; 9] = [
 /// Installs what a fresh Debian lacks. Elsewhere, and for those who may not install, the tests say
 /// themselves what they miss: another interpreter may well do.
 pub(super) fn prepare(ui: &Ui) -> Result<()> {
-    if let Some(missing) = install_missing(&PACKAGES, ui)? {
+    prepare_with(&PACKAGES, ui)
+}
+
+/// Installs what packages of launchers are tried with.
+pub(super) fn prepare_packaged(ui: &Ui) -> Result<()> {
+    prepare_with(&PACKAGED, ui)
+}
+
+fn prepare_with(packages: &[&'static str], ui: &Ui) -> Result<()> {
+    if let Some(missing) = install_missing(packages, ui)? {
         ui.note(format_args!(
             "not installed: {}; remedy: {}",
             missing.join(", "),

@@ -71,6 +71,12 @@ fn newest(defined: &BTreeSet<String>) -> Option<(u32, u32)> {
     defined.iter().filter_map(|version| numbers(version.strip_prefix("GLIBC_")?)).max()
 }
 
+/// The release of glibc that shared objects need at least: 2 and 34.
+pub fn needed<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Option<(u32, u32)> {
+    let versions = objects.into_iter().flat_map(|object| &object.versions);
+    versions.filter_map(|(_, version)| numbers(version.strip_prefix("GLIBC_")?)).max()
+}
+
 /// 2 and 36 of "2.36".
 fn numbers(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.split('.').map(|number| number.parse().ok());

@@ -81,6 +81,8 @@ fn plan(root: &Path, entry: &str) -> Plan {
         name: "My.App".to_owned(),
         version: "1.0".to_owned(),
         description: "An\nexample".to_owned(),
+        license: String::new(),
+        maintainer: None,
         requires_python: ">=3.10".to_owned(),
         dependencies: vec!["acme>=1".to_owned()],
         entry_points: Default::default(),
@@ -109,6 +111,8 @@ fn plan(root: &Path, entry: &str) -> Plan {
         memory: None,
         service: Service::default(),
         licenses: Default::default(),
+        package: Default::default(),
+        architecture: Default::default(),
     };
     let config = Config {
         paths: Paths { root: root.to_owned(), target: root.join("target"), app: root.join("none") },

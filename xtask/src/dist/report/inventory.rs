@@ -9,10 +9,11 @@ use pyrmware_payload::{Payload, SIDECAR_DIR};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::dist::collect::{Distribution, Kind, Module, Origin, Resource, names};
+use crate::dist::collect::{
+    Distribution, Kind, Module, Object, Origin, Resource, device, elf, names,
+};
 use crate::dist::hex;
 use crate::dist::link::Image;
-use crate::dist::pack::elf;
 use crate::dist::prune::Kept;
 use crate::dist::resolve::Plan;
 use crate::dist::scan::{Edge, EdgeKind};
@@ -87,6 +88,8 @@ pub struct Inventory {
     /// Shared libraries that the device must have: SONAME -> what needs it, paths inside the payload or
     /// beside the launcher, or the launcher's own name.
     pub system_libraries: BTreeMap<String, Vec<String>>,
+    /// The release of glibc that all of it needs at least: "2.34".
+    pub glibc: Option<String>,
     /// Dependencies of which anything ships, by normalised name.
     pub distributions: BTreeMap<String, Distribution>,
 }
@@ -128,6 +131,8 @@ impl Inventory {
             .map(|path| Ok((path.clone(), size(&image.stage.join(path))?)))
             .collect::<Result<_>>()?;
         let libraries = files(&tree.libraries, &payload, &sidecars);
+        let programs = programs(image, &sidecars)?;
+        let glibc = device::needed(tree.objects.values().chain(programs.values()));
         let hash = |library: &FileItem| {
             Ok((library.path.clone(), hash(&library.path, &payload, &image.stage)?))
         };
@@ -135,7 +140,8 @@ impl Inventory {
             modules,
             resources: files(&tree.resources, &payload, &sidecars),
             hashes: libraries.iter().map(hash).collect::<Result<_>>()?,
-            system_libraries: system_libraries(image, &sidecars)?,
+            system_libraries: system_libraries(image, &programs),
+            glibc: glibc.map(|(major, minor)| format!("{major}.{minor}")),
             libraries,
             extensions,
             sidecars,
@@ -228,36 +234,39 @@ fn files(
         .collect()
 }
 
+/// The launcher, and beside it libpython: the tree knows what is in the folder of extension modules.
+fn programs(image: &Image, sidecars: &BTreeMap<String, u64>) -> Result<BTreeMap<String, Object>> {
+    let libpython = sidecars.keys().filter(|path| !path.contains('/'));
+    let beside = libpython.map(|path| image.stage.join(path));
+    std::iter::once(image.launcher.clone())
+        .chain(beside)
+        .map(|file| {
+            let failed = || format!("cannot read what {} needs", file.display());
+            let headers = elf::open(&file)?.with_context(failed)?;
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Ok((name, headers.object))
+        })
+        .collect()
+}
+
 /// What the launcher, its extension modules and what is beside it ask for, and do not bring.
 fn system_libraries(
     image: &Image,
-    sidecars: &BTreeMap<String, u64>,
-) -> Result<BTreeMap<String, Vec<String>>> {
-    let tree = &image.packed.sealed.compiled.kept.graph.tree;
-    let mut system = tree.system_libraries();
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut programs = vec![image.launcher.clone()];
-    // Beside the launcher itself is libpython; the tree knows what is in the folder of extension modules.
-    let libpython = sidecars.keys().filter(|path| !path.contains('/'));
-    programs.extend(libpython.clone().map(|path| image.stage.join(path)));
-    for program in programs {
-        let bytes =
-            fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-        let dynamic = elf::dynamic(&bytes)
-            .with_context(|| format!("cannot read what {} needs", program.display()))?;
-        for library in dynamic.needed {
-            system.entry(library).or_default().insert(0, name(&program));
+    programs: &BTreeMap<String, Object>,
+) -> BTreeMap<String, Vec<String>> {
+    let mut system = image.packed.sealed.compiled.kept.graph.tree.system_libraries();
+    for (name, object) in programs {
+        for library in &object.needed {
+            system.entry(library.clone()).or_default().insert(0, name.clone());
         }
     }
-    for path in libpython {
-        system.remove(path);
-    }
+    system.retain(|library, _| !programs.contains_key(library));
     if system.contains_key("libc.so.6") {
         // The GNU C library loads it when it ends a thread from within, as Python does with those that
         // are left at its own end.
         system.entry("libgcc_s.so.1".to_owned()).or_default().push("libc.so.6".to_owned());
     }
-    Ok(system)
+    system
 }
 
 /// SHA-256 of a library as it ships.

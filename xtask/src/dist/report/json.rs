@@ -46,6 +46,8 @@ pub struct Report<'a> {
     sidecars: &'a BTreeMap<String, u64>,
     /// Shared libraries that the device must have: SONAME -> what needs it, the launcher or paths.
     system_libraries: &'a BTreeMap<String, Vec<String>>,
+    /// The release of glibc that the device must have at least: "2.34".
+    glibc: Option<&'a str>,
     distributions: Vec<Shipped<'a>>,
     /// Imports by a computed name: module -> places, and whether it is known what they ask for.
     dynamic_imports: &'a BTreeMap<String, Vec<Site>>,
@@ -164,6 +166,7 @@ impl<'a> Report<'a> {
             libraries: &inventory.libraries,
             sidecars: &inventory.sidecars,
             system_libraries: &inventory.system_libraries,
+            glibc: inventory.glibc.as_deref(),
             distributions: inventory.distributions.values().map(shipped).collect(),
             dynamic_imports: &kept.graph.dynamic,
             transforms: transforms(&sealed.compiled),
