@@ -9,6 +9,7 @@ mod cli;
 mod clock;
 mod corpus;
 mod damage;
+mod deploy;
 mod devices;
 mod diagnosis;
 mod errors;

@@ -297,6 +297,7 @@ fn trees_run_where_they_lie_and_their_units_pass() {
     let docs = path("usr/share/doc/ticker");
     assert!(read(&docs.join("copyright")).contains("\nLicense: MIT\n"));
     assert!(read(&docs.join("ticker.cdx.json")).contains("CycloneDX"));
+    assert!(read(&docs.join("ticker.spdx.json")).contains("SPDX-2.3"));
 
     let init = path("usr/share/ticker/init");
     for script in ["sysv", "openrc", "procd"] {

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod clean;
 pub mod config;
 mod container;
+pub mod deploy;
 pub mod dist;
 pub mod doctor;
 pub mod leakcheck;
@@ -48,6 +49,7 @@ struct Cli {
 enum Verb {
     Dist(dist::Args),
     Package(package::Args),
+    Deploy(deploy::Args),
     Run(run::Args),
     Trace(trace::Args),
     Plan(plan::Args),
@@ -96,6 +98,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.verb {
         Verb::Dist(verb) => verb.run(&ui),
         Verb::Package(verb) => verb.run(&ui),
+        Verb::Deploy(verb) => verb.run(&ui),
         Verb::Run(verb) => verb.run(&ui),
         Verb::Trace(verb) => verb.run(&ui),
         Verb::Plan(verb) => verb.run(&ui),

@@ -6,7 +6,7 @@ mod archive;
 mod contents;
 mod deb;
 mod depends;
-mod image;
+pub(crate) mod image;
 mod init;
 mod ipk;
 mod model;

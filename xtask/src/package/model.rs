@@ -242,8 +242,9 @@ impl Model {
         let docs = format!("{prefix}/share/doc/{name}");
         let licenses = String::from_utf8_lossy(&image.bytes(report::LICENSES)?).into_owned();
         contents.file(&format!("{docs}/copyright"), 0o644, self.copyright(&licenses));
-        let bill = format!("{app}.cdx.json");
-        contents.file(&format!("{docs}/{bill}"), 0o644, image.bytes(&bill)?);
+        for bill in [format!("{app}.cdx.json"), format!("{app}.spdx.json")] {
+            contents.file(&format!("{docs}/{bill}"), 0o644, image.bytes(&bill)?);
+        }
         for init in self.inits(format)? {
             init::install(&mut contents, &self.service, init);
         }

@@ -12,9 +12,17 @@ use crate::ui::Ui;
 /// The version whose format and lints hold for this repository.
 const RUFF: &str = "0.17.6";
 
-/// Debian's packages: an interpreter whose library can be linked, pip, and what tests look through.
-const PACKAGES: [&str; 5] =
-    ["libexpat1-dev", "libpython3-dev", "python3-pip", "strace", "zlib1g-dev"];
+/// Debian's packages: an interpreter whose library can be linked, pip, what tests look through, and a device that ssh
+/// reaches.
+const PACKAGES: [&str; 7] = [
+    "libexpat1-dev",
+    "libpython3-dev",
+    "openssh-client",
+    "openssh-server",
+    "python3-pip",
+    "strace",
+    "zlib1g-dev",
+];
 
 /// What packages are installed with, and the root that they are installed into.
 const PACKAGED: [&str; 4] = ["mmdebstrap", "rpm", "systemd-container", "util-linux"];
