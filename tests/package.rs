@@ -43,6 +43,7 @@ while True:
 const TABLES: &str = r#"
 [package.metadata.pyrmware.memory]
 report-dir = "/var/lib/ticker/memory"
+restart = "zygote"
 [package.metadata.pyrmware.service]
 heartbeat = "30 s"
 [package.metadata.pyrmware.package]
@@ -333,7 +334,8 @@ fn what_systemd_says(tree: &Path, unit: &str) {
         "Description=Ticks, 100%% of it",
         "ExecStart=/usr/bin/ticker --note \"it's 5 o'clock\"",
         "Type=notify",
-        "WatchdogSec=60s",
+        "WatchdogSec=70s",
+        "KillMode=mixed",
         "StateDirectory=ticker",
         "User=ticker",
         "TimeoutStopSec=15s",

@@ -148,7 +148,15 @@ pub(super) fn choose<T: Copy + Default>(
     text: Option<&Spanned<String>>,
     accepted: &[(&str, T)],
 ) -> Result<T, Complaint> {
-    let Some(text) = text else { return Ok(T::default()) };
+    text.map_or_else(|| Ok(T::default()), |text| one_of(source, text, accepted))
+}
+
+/// What one of a few words stands for.
+pub(super) fn one_of<T: Copy>(
+    source: &Source,
+    text: &Spanned<String>,
+    accepted: &[(&str, T)],
+) -> Result<T, Complaint> {
     match accepted.iter().find(|(word, _)| word == text.get_ref()) {
         Some((_, value)) => Ok(*value),
         None => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
+use super::device_side::one_of;
 use super::python_side::size;
 use super::raw;
 use super::source::{Complaint, Source};
@@ -111,7 +112,7 @@ pub(super) fn check(source: &Source, raw: &raw::Packaging) -> Result<Package, Co
     let formats = raw.formats.iter().map(|text| format(source, text));
     let mut init = BTreeMap::new();
     for (key, names) in &raw.init {
-        let names = names.iter().map(|text| named(source, text, &Init::ALL.map(by_init)));
+        let names = names.iter().map(|text| one_of(source, text, &Init::ALL.map(by_init)));
         init.insert(format(source, key)?, names.collect::<Result<_, _>>()?);
     }
     let mut depends = BTreeMap::new();
@@ -245,23 +246,7 @@ fn by_init(init: Init) -> (&'static str, Init) {
 
 /// The format of this name.
 pub(super) fn format(source: &Source, text: &Spanned<String>) -> Result<Format, Complaint> {
-    named(source, text, &Format::ALL.map(|format| (format.name(), format)))
-}
-
-fn named<T: Copy>(
-    source: &Source,
-    text: &Spanned<String>,
-    accepted: &[(&str, T)],
-) -> Result<T, Complaint> {
-    match accepted.iter().find(|(word, _)| word == text.get_ref()) {
-        Some((_, value)) => Ok(*value),
-        None => {
-            let words: Vec<&str> = accepted.iter().map(|(word, _)| *word).collect();
-            Err(source
-                .complain(text.span(), "this version knows no such one")
-                .nearest(text.get_ref(), &words))
-        }
-    }
+    one_of(source, text, &Format::ALL.map(|format| (format.name(), format)))
 }
 
 /// A device's architecture, as the formats call it.

@@ -12,7 +12,7 @@ use super::archive::{gzip, record, tar};
 use super::contents::{Contents, Entry, Kind};
 use super::image::Image;
 use super::model::Model;
-use super::scripts::{Scripts, script};
+use super::scripts::{Scripts, add};
 use crate::config::Format;
 use crate::dist::hex;
 
@@ -35,9 +35,7 @@ pub fn package(model: &Model, image: &Image) -> Result<Package> {
         (".pre-deinstall", "remove", &scripts.stop),
         (".post-deinstall", "remove", &scripts.gone),
     ] {
-        if let Some(text) = script(&format!("action={action}\n"), body) {
-            control.file(name, 0o755, text);
-        }
+        add(&mut control, name, &format!("action={action}\n"), body);
     }
     let mut archive = tar(&control, image.epoch, |_| Vec::new())?;
     archive.truncate(archive.len().saturating_sub(END));

@@ -10,7 +10,7 @@ use super::archive::{gzip, tar};
 use super::contents::Contents;
 use super::image::Image;
 use super::model::{Model, is_configuration};
-use super::scripts::{Scripts, script};
+use super::scripts::{Scripts, add};
 use crate::config::Format;
 use crate::dist::hex;
 
@@ -53,15 +53,9 @@ pub fn package(model: &Model, image: &Image) -> Result<Package> {
         control.file("conffiles", 0o644, configuration);
     }
     let scripts = Scripts::of(&model.service, &model.inits(Format::Deb)?);
-    for (name, first, body) in [
-        ("postinst", SETTLE, &scripts.settle),
-        ("prerm", STOP, &scripts.stop),
-        ("postrm", GONE, &scripts.gone),
-    ] {
-        if let Some(text) = script(first, body) {
-            control.file(name, 0o755, text);
-        }
-    }
+    add(&mut control, "postinst", SETTLE, &scripts.settle);
+    add(&mut control, "prerm", STOP, &scripts.stop);
+    add(&mut control, "postrm", GONE, &scripts.gone);
 
     let mut archive = ar::Builder::new(Vec::new());
     let none = |_: &_| Vec::new();

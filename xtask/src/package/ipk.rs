@@ -8,7 +8,7 @@ use super::contents::Contents;
 use super::deb::fields;
 use super::image::Image;
 use super::model::Model;
-use super::scripts::{Scripts, script};
+use super::scripts::{Scripts, add};
 use crate::config::Format;
 
 /// opkg sets a variable where another version is there.
@@ -26,15 +26,9 @@ pub fn package(model: &Model, image: &Image) -> Result<Package> {
     let text = fields(model, Format::Ipk, &arch, &depends, &contents)?;
     control.file("control", 0o644, text);
     let scripts = Scripts::of(&model.service, &model.inits(Format::Ipk)?);
-    for (name, first, body) in [
-        ("postinst", SETTLE, &scripts.settle),
-        ("prerm", STOP, &scripts.stop),
-        ("postrm", STOP, &scripts.gone),
-    ] {
-        if let Some(text) = script(first, body) {
-            control.file(name, 0o755, text);
-        }
-    }
+    add(&mut control, "postinst", SETTLE, &scripts.settle);
+    add(&mut control, "prerm", STOP, &scripts.stop);
+    add(&mut control, "postrm", STOP, &scripts.gone);
 
     let none = |_: &_| Vec::new();
     let mut whole = Contents::default();

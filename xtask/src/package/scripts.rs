@@ -4,6 +4,7 @@
 //! Roots that are being made for another machine have no tools that would run, or none at all: users are
 //! lines and services are links there, which are written as such.
 
+use super::contents::Contents;
 use super::service::Service;
 use crate::config::Init;
 
@@ -66,6 +67,13 @@ impl Scripts {
             *script = script.replace("@NAME@", &service.name);
         }
         scripts
+    }
+}
+
+/// Adds a script with its first lines to what a package says of itself, unless nothing follows them.
+pub fn add(control: &mut Contents, name: &str, first: &str, body: &str) {
+    if let Some(text) = script(first, body) {
+        control.file(name, 0o755, text);
     }
 }
 
