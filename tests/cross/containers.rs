@@ -98,7 +98,12 @@ fn a_container_builds_the_same_payload() {
         let project = support::project(app);
         let json = ["--message-format", "json", "--out"];
         let folders = ["outside", "inside"].map(|side| PODMAN.folder.join(app).join(side));
-        let outside = task("dist", &X86_64, &project).args(json).arg(&folders[0]).run().success();
+        // With the same Rust as inside.
+        let outside = task_by(support::xtask(), "dist", &X86_64, &project)
+            .args(json)
+            .arg(&folders[0])
+            .run()
+            .success();
         let xtask = PODMAN.settings(support::xtask_under("unshare", &UNDER));
         let inside = task_by(xtask, "dist", &X86_64, &project)
             .args(["--container", "podman", "--image", BUILD])

@@ -152,6 +152,33 @@ fn run_passes_arguments_streams_and_the_exit_code_on() {
     }
 }
 
+/// Each device has what it has alone: an image in its own folder.
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn all_devices_are_built_one_after_the_other() {
+    let target = support::scratch().join("workspaces/target");
+    workspace::share_tools(&target.join("pyrmware"));
+    let task =
+        xtask().cwd(clone()).env("CARGO_TARGET_DIR", &target).args(["dist", "--all-devices"]);
+    let ended = task.arg("--project").arg(support::project("hello")).run().success();
+    let devices = [&X86_64, &AARCH64, &ARMV7];
+    let launchers =
+        devices.map(|machine| target.join("dist").join(machine.device).join("hello/hello"));
+    let lines: Vec<String> = launchers.iter().map(|path| path.display().to_string()).collect();
+    assert_eq!(ended.out().lines().collect::<Vec<_>>(), lines, "{ended}");
+    for (launcher, machine) in launchers.iter().zip(devices) {
+        let report = support::Image::at(launcher).report;
+        assert_eq!(report["device"], machine.device, "{report}");
+    }
+    let ended =
+        xtask().cwd(clone()).env("CARGO_TARGET_DIR", &target).args(["dist", "--all-devices"]);
+    let ended = ended.args(["--device", "host"]).run().exits(2);
+    assert!(
+        ended.err().contains("'--all-devices' cannot be used with '--device <NAME>'"),
+        "{ended}"
+    );
+}
+
 #[test]
 #[ignore = "by `cargo xtask test --devices`"]
 fn the_plan_names_what_another_machine_takes() {

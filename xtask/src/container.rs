@@ -35,7 +35,7 @@ enum Engine {
 }
 
 /// Variables that mean the same inside. Cargo sets further ones for its own children, which do not.
-const PASSED: [&str; 15] = [
+const PASSED: [&str; 16] = [
     "CARGO_HTTP_CAINFO",
     "CARGO_TERM_COLOR",
     "HTTPS_PROXY",
@@ -47,6 +47,7 @@ const PASSED: [&str; 15] = [
     "PYRMWARE_KEY_FILE",
     "PYRMWARE_RESOLVER",
     "PYRMWARE_SIGN_PASSWORD",
+    "RUSTC",
     "RUSTFLAGS",
     "SOURCE_DATE_EPOCH",
     "SSL_CERT_FILE",
@@ -55,8 +56,8 @@ const PASSED: [&str; 15] = [
 
 /// Where Rust is: what the container gets of it, and in which target folder it works.
 struct Places {
-    /// `rustc --print sysroot`.
-    rust: PathBuf,
+    /// `rustc --print sysroot`: of the one that cargo is beside, and of the one in `RUSTC`, if that is said.
+    rust: Vec<PathBuf>,
     /// Cargo's caches and configuration.
     cargo_home: PathBuf,
     /// Cargo's target folder inside.
@@ -81,7 +82,7 @@ impl Container {
         let program = engine.find()?;
         let architecture = architecture(&program, image)?;
         let target = config.paths.target.join("container").join(folder_name(image, &architecture));
-        let places = Places { rust: resolve::rust_sysroot()?, cargo_home: cargo_home()?, target };
+        let places = Places { rust: resolve::rust_sysroots()?, cargo_home: cargo_home()?, target };
         for folder in [&places.target.join("home"), config.out.parent().unwrap_or(&config.out)] {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -103,6 +104,7 @@ impl Container {
         }
         // The engine takes the values, which nobody then sees in lists of processes.
         let passed = PASSED.iter().filter(|name| std::env::var_os(name).is_some());
+        let passed = passed.filter(|name| !foreign || !name.starts_with("RUST"));
         command.args(passed.flat_map(|name| ["--env", name]));
         command.arg("--workdir").arg(&config.paths.root).arg(image).args(inside(&places)?);
         command.args(words(std::env::args_os().skip(1), &config));
@@ -213,7 +215,7 @@ fn mounts(config: &Config, places: &Places, foreign: bool) -> Vec<(PathBuf, &'st
     let protect = &config.project.protect;
     let key = std::env::var_os("PYRMWARE_KEY_FILE").map(PathBuf::from);
     let keys = [protect.key_file.clone(), protect.sign.clone(), key].into_iter().flatten();
-    let rust = (!foreign).then(|| places.rust.clone());
+    let rust = places.rust.iter().filter(|_| !foreign).cloned();
     // Any other Python is the image's own.
     let sysroot = config.device.python.as_deref().and_then(sysroot::root_of);
     all.extend(
@@ -268,7 +270,8 @@ wait "$!"
 fn inside(places: &Places) -> Result<Vec<OsString>> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
     let words = ["sh", "-c", SCRIPT.trim(), "sh"].map(OsString::from);
-    Ok(words.into_iter().chain([places.rust.join("bin").into(), own.into()]).collect())
+    let cargo = places.rust.first().map(|rust| rust.join("bin")).unwrap_or_default();
+    Ok(words.into_iter().chain([cargo.into(), own.into()]).collect())
 }
 
 /// The command line inside: this one, with absolute paths.

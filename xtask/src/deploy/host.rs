@@ -90,8 +90,9 @@ impl Host {
 
     fn run(&self, script: &str, words: &[&str], stdin: &[u8]) -> Result<std::process::Output> {
         // ssh gives its words to the device's shell as one line.
-        let words = ["sh", "-c", script, "sh"].iter().chain(words).map(|word| quoted(word));
-        let line = words.collect::<Vec<_>>().join(" ");
+        let shell = ["sh", "-c", script, "sh"];
+        let words: Vec<String> = shell.iter().chain(words).map(|word| quoted(word)).collect();
+        let line = words.join(" ");
         let failed = || format!("cannot start {}", self.ssh.display());
         let mut child = Command::new(&self.ssh)
             .args(&self.options)

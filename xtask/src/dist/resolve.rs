@@ -182,9 +182,13 @@ pub(super) fn rust_release() -> Result<String> {
     rustc_says("release")
 }
 
-/// Where Rust is.
-pub(crate) fn rust_sysroot() -> Result<PathBuf> {
-    let rustc = rustc();
+/// Where Rust is: the one on `PATH`, with cargo, and the one in the variable `RUSTC`.
+pub(crate) fn rust_sysroots() -> Result<Vec<PathBuf>> {
+    let named = std::env::var_os("RUSTC");
+    std::iter::once("rustc".into()).chain(named).map(rust_sysroot).collect()
+}
+
+fn rust_sysroot(rustc: std::ffi::OsString) -> Result<PathBuf> {
     let output = Command::new(&rustc).args(["--print", "sysroot"]).output().with_context(|| {
         format!("cannot start {}; install Rust from rustup.rs", rustc.display())
     })?;
