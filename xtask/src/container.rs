@@ -104,7 +104,7 @@ impl Container {
         }
         // The engine takes the values, which nobody then sees in lists of processes.
         let passed = PASSED.iter().filter(|name| std::env::var_os(name).is_some());
-        let passed = passed.filter(|name| !foreign || !name.starts_with("RUST"));
+        let passed = passed.filter(|name| !foreign || **name != "RUSTC");
         command.args(passed.flat_map(|name| ["--env", name]));
         command.arg("--workdir").arg(&config.paths.root).arg(image).args(inside(&places)?);
         command.args(words(std::env::args_os().skip(1), &config));
