@@ -70,7 +70,7 @@ fn build_image() {
     let archive = podman.folder.join("build.tar");
     let sources = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
     let sources = sources.iter().find(|file| Path::new(file).is_file()).expect("a Debian");
-    let packages = "gcc,libc6-dev,libexpat1-dev,libpython3-dev,python3,zlib1g-dev";
+    let packages = "gcc,libc6-dev,libexpat1-dev,libpython3-dev,python3,python3-pip,zlib1g-dev";
     Task::new("mmdebstrap")
         .args(["--quiet", "--mode=root", "--variant=minbase", "--include", packages])
         .args([r#"--aptopt=Acquire::Check-Valid-Until "false""#, SUITE])

@@ -23,7 +23,7 @@ pub struct Container {
     /// Build in a container of this engine
     #[arg(long = "container", value_name = "podman|docker", requires = "image")]
     engine: Option<Engine>,
-    /// The container's image: it has Python with its library, a C compiler, and what extension modules need
+    /// The container's image: it has Python with its library, a C compiler, and pip or uv
     #[arg(long, value_name = "NAME", requires = "engine")]
     image: Option<String>,
 }
@@ -53,6 +53,9 @@ const PASSED: [&str; 16] = [
     "SSL_CERT_FILE",
     "UV_DEFAULT_INDEX",
 ];
+
+/// Those of them that name a file, which is there as here: a company's certificates, a key.
+const FILES: [&str; 4] = ["CARGO_HTTP_CAINFO", "PIP_CERT", "PYRMWARE_KEY_FILE", "SSL_CERT_FILE"];
 
 /// Where Rust is: what the container gets of it, and in which target folder it works.
 struct Places {
@@ -213,8 +216,11 @@ fn mounts(config: &Config, places: &Places, foreign: bool) -> Vec<(PathBuf, &'st
     let written = [&paths.root, &paths.target, &config.project.dir, &places.cargo_home, &out];
     let mut all: Vec<_> = written.into_iter().map(|folder| (folder.clone(), "rw")).collect();
     let protect = &config.project.protect;
-    let key = std::env::var_os("PYRMWARE_KEY_FILE").map(PathBuf::from);
-    let keys = [protect.key_file.clone(), protect.sign.clone(), key].into_iter().flatten();
+    let keys = [protect.key_file.clone(), protect.sign.clone()].into_iter().flatten();
+    let named = FILES
+        .iter()
+        .filter_map(|name| std::env::var_os(name).map(PathBuf::from))
+        .filter(|file| file.is_file());
     let rust = places.rust.iter().filter(|_| !foreign).cloned();
     // Any other Python is the image's own.
     let sysroot = config.device.python.as_deref().and_then(sysroot::root_of);
