@@ -225,7 +225,11 @@ fn mounts(config: &Config, places: &Places, foreign: bool) -> Vec<(PathBuf, &'st
     // Any other Python is the image's own.
     let sysroot = config.device.python.as_deref().and_then(sysroot::root_of);
     all.extend(
-        keys.chain(rust).chain(sysroot).filter(|path| path.is_absolute()).map(|path| (path, "ro")),
+        keys.chain(named)
+            .chain(rust)
+            .chain(sysroot)
+            .filter(|path| path.is_absolute())
+            .map(|path| (path, "ro")),
     );
     outermost(all)
 }
