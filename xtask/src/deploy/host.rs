@@ -56,8 +56,7 @@ impl Host {
 
     /// Writes a file, whose folder is made where it is not there.
     pub fn write(&self, bytes: &[u8], path: &str) -> Result<()> {
-        let script =
-            r#"mkdir -p "$(dirname "$1")" && { cat > "$1" || { rm -f "$1"; exit 1; }; }"#;
+        let script = r#"mkdir -p "$(dirname "$1")" && { cat > "$1" || { rm -f "$1"; exit 1; }; }"#;
         let output = self.run(script, &[path], bytes)?;
         ensure!(
             output.status.success(),
