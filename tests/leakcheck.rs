@@ -117,7 +117,7 @@ fn what_may_grow_is_told_and_fails_nothing() {
 fn the_console_holds_no_session_that_has_ended_until_a_filter_of_a_module_does() {
     let project = support::copy_of(SAMPLE);
     let visit = |more: &[&str]| {
-        let task = leakcheck(project.path()).args(["--cycles", "10", "--warmup", "3"]);
+        let task = leakcheck(project.path()).args(["--cycles", "10", "--warmup", "10"]);
         task.args(["--", "--port", "0"]).args(more).run()
     };
     // What prompt_toolkit itself keeps of each session is small, and allowed.
