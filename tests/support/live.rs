@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Alone;
-use super::task::LIMIT;
+use super::task::{LIMIT, default_signals};
 
 /// A launcher that runs; killed with all that it started when the test is over.
 pub struct Live {
@@ -32,6 +32,8 @@ impl Live {
         command.env_clear().env("PATH", "/usr/bin:/bin").envs(variables.iter().copied());
         command.process_group(0).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // SAFETY: only async-signal-safe calls between fork and exec.
+        unsafe { command.pre_exec(default_signals) };
         let since = monotonic();
         let mut child = command.spawn().expect("it starts");
         let (tell, lines) = channel();
