@@ -2,7 +2,8 @@
 //! image's C library, Python and compilers.
 //!
 //! The container sees the workspace, the application, the target folder and cargo's caches at the places where they
-//! are here, and Rust as it is here: the image has to bring Python and a C compiler only. It has a target folder of
+//! are here, and Rust as it is here: the image has to bring Python, a C compiler, and pip
+//! or uv for dependencies. It has a target folder of
 //! its own, for what another image has compiled does not run there.
 
 use std::ffi::OsString;

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::config::{Config, Flags};
 use crate::dist;
+use crate::dist::collect::device::numbers;
 use crate::dist::collect::names;
 use crate::package::image::Image;
 use crate::target::Target;
@@ -198,12 +199,8 @@ fn accepts(host: &Host, triple: &str, glibc: Option<&str>) -> Result<()> {
             host.name()
         );
     }
-    let version = |text: &str| -> Option<(u32, u32)> {
-        let (major, minor) = text.split_once('.')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    };
-    let has = lines.next().and_then(|line| version(line.strip_prefix("glibc ")?));
-    if let (Some(has), Some(needs)) = (has, glibc.and_then(version))
+    let has = lines.next().and_then(|line| numbers(line.strip_prefix("glibc ")?));
+    if let (Some(has), Some(needs)) = (has, glibc.and_then(numbers))
         && has < needs
     {
         bail!(

@@ -7,7 +7,7 @@ mod contents;
 mod deb;
 mod depends;
 pub(crate) mod image;
-mod init;
+pub(crate) mod init;
 mod ipk;
 mod model;
 mod rpm;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::package::init::quoted;
 use crate::python::remedy;
 
 /// Exit code of ssh itself.
@@ -117,10 +118,6 @@ impl Host {
         );
         Ok(output)
     }
-}
-
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

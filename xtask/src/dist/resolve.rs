@@ -14,6 +14,7 @@ mod sources;
 pub(crate) mod tool;
 mod wheels;
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -151,7 +152,7 @@ pub(crate) fn runs_natively(target: &str) -> bool {
 }
 
 /// The rustc that cargo calls.
-fn rustc() -> std::ffi::OsString {
+fn rustc() -> OsString {
     std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
 }
 
@@ -188,25 +189,26 @@ pub(crate) fn rust_sysroots() -> Result<Vec<PathBuf>> {
     std::iter::once("rustc".into()).chain(named).map(rust_sysroot).collect()
 }
 
-fn rust_sysroot(rustc: std::ffi::OsString) -> Result<PathBuf> {
-    let output = Command::new(&rustc).args(["--print", "sysroot"]).output().with_context(|| {
-        format!("cannot start {}; install Rust from rustup.rs", rustc.display())
-    })?;
-    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
+fn rust_sysroot(rustc: OsString) -> Result<PathBuf> {
+    let path = PathBuf::from(ask_rustc(&rustc, &["--print", "sysroot"])?.trim_end());
     ensure!(path.is_absolute(), "`{} --print sysroot` names no folder", rustc.display());
     Ok(path)
 }
 
 fn rustc_says(what: &str) -> Result<String> {
     let rustc = rustc();
-    let output = Command::new(&rustc).arg("-vV").output().with_context(|| {
-        format!("cannot start {}; install Rust from rustup.rs", rustc.display())
-    })?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = ask_rustc(&rustc, &["-vV"])?;
     let found = text.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(": "));
     found
         .map(str::to_owned)
         .with_context(|| format!("`{} -vV` does not name the {what}", rustc.display()))
+}
+
+fn ask_rustc(rustc: &OsStr, args: &[&str]) -> Result<String> {
+    let output = Command::new(rustc).args(args).output().with_context(|| {
+        format!("cannot start {}; install Rust from rustup.rs", rustc.display())
+    })?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The cargo that runs us, else the one on PATH.

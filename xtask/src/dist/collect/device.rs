@@ -78,7 +78,7 @@ pub fn needed<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Option<(u32,
 }
 
 /// 2 and 36 of "2.36".
-fn numbers(version: &str) -> Option<(u32, u32)> {
+pub fn numbers(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.split('.').map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
