@@ -10,16 +10,12 @@ use pyrmware_payload::{Payload, keys};
 use tempfile::TempDir;
 
 use crate::sealed::BUNKER;
+use crate::support::gate::{self, Gate, UPDATE};
 use crate::support::live::Live;
 use crate::support::task::Ended;
-use crate::support::workspace::{self, workspace};
-use crate::support::{self, Alone, Image};
+use crate::support::workspace::workspace;
+use crate::support::{self, Alone};
 
-const GATE: &str = include_str!("updates/gate.py");
-const UPDATE: &str = "[package.metadata.pyrmware.update]
-dir = \"/nonexistent/gate\"
-ready-within = \"2 s\"
-";
 const EXEC: &str = "[package.metadata.pyrmware.memory]
 hard = \"500 MiB\"
 restart = \"exec\"
@@ -35,41 +31,6 @@ grace = \"1 s\"
 restarts = 0
 back-off = \"0 s\"
 ";
-
-/// The application `gate` in several versions.
-struct Gate {
-    project: TempDir,
-    workspace: PathBuf,
-}
-
-impl Gate {
-    fn new(name: &str, tables: &str) -> Gate {
-        let project = tempfile::tempdir().expect("a folder can be made");
-        Gate { project, workspace: workspace(name, "", &format!("{UPDATE}{tables}")) }
-    }
-
-    fn dist(&self, version: &str, rest: &str) -> Image {
-        let sign = BUNKER.signed();
-        let table = format!(
-            "[project]\nname = \"gate\"\nversion = \"{version}\"\nrequires-python = \">=3.10\"\n\
-             [tool.pyrmware]\nentry = \"gate:main\"\n[tool.pyrmware.protect]\n{sign}{rest}"
-        );
-        let source = GATE.replace("VERSION = \"0\"", &format!("VERSION = \"{version}\""));
-        fs::write(self.project.path().join("pyproject.toml"), table).expect("it is written");
-        fs::write(self.project.path().join("gate.py"), source).expect("it is written");
-        workspace::dist(&self.workspace, self.project.path(), "host")
-    }
-
-    /// The launcher with version 1 inside, and these versions as updates.
-    fn device<const N: usize>(&self, versions: [&str; N]) -> Device<N> {
-        let updates = versions.map(|version| {
-            let image = self.dist(version, "");
-            let file = image.report["update"].as_str().expect("there is an update").to_owned();
-            fs::read(image.folder.join(file)).expect("it can be read")
-        });
-        Device { alone: self.dist("1", "").alone(), updates }
-    }
-}
 
 /// A launcher of version 1, and updates for it.
 struct Device<const N: usize> {
@@ -120,6 +81,12 @@ impl Store {
 }
 
 impl<const N: usize> Device<N> {
+    /// The launcher with version 1 inside, and these versions as updates.
+    fn of(gate: &Gate, versions: [&str; N]) -> Device<N> {
+        let updates = versions.map(|version| gate.update(version));
+        Device { alone: gate.dist("1").alone(), updates }
+    }
+
     fn run(&self, store: &Store, acts: &[&str]) -> Ended {
         let (name, value) = store.variable();
         self.alone.task().env(name, value).args(acts).run()
@@ -141,8 +108,12 @@ fn said(ended: &Ended) -> Vec<String> {
     ended.out().lines().map(main).collect()
 }
 
-static EXEC_GATE: LazyLock<Gate> = LazyLock::new(|| Gate::new("update", EXEC));
-static DEVICE: LazyLock<Device<2>> = LazyLock::new(|| EXEC_GATE.device(["2", "3"]));
+fn gate(name: &str, tables: &str) -> Gate {
+    Gate::new(name, &format!("{UPDATE}{tables}"))
+}
+
+static EXEC_GATE: LazyLock<Gate> = LazyLock::new(|| gate("update", EXEC));
+static DEVICE: LazyLock<Device<2>> = LazyLock::new(|| Device::of(&EXEC_GATE, ["2", "3"]));
 
 #[test]
 fn an_update_that_is_ready_stays_and_one_that_is_not_is_given_up() {
@@ -227,8 +198,8 @@ fn an_update_that_hangs_is_started_anew() {
 
 #[test]
 fn a_zygote_goes_back_too() {
-    let gate = Gate::new("update-zygote", ZYGOTE);
-    let device = gate.device(["2"]);
+    let gate = gate("update-zygote", ZYGOTE);
+    let device = Device::of(&gate, ["2"]);
     for act in ["abort", "hang"] {
         let store = Store::new();
         store.bring(&device.updates[0]);
@@ -326,8 +297,7 @@ fn what_is_no_update_for_this_launcher_is_refused() {
         "the same inputs, the same bytes"
     );
     // What is older, or the same, has nothing to say.
-    let image = EXEC_GATE.dist("1", "");
-    let one = fs::read(image.folder.join("gate-1.update")).expect("it can be read");
+    let one = EXEC_GATE.update("1");
     refuses(&one, "1 is refused: 1 is not newer than 1, which is in the launcher");
     let same = Payload::open(&one).expect("a payload");
     assert!(same.setting(keys::LAUNCHER).expect("it says").contains(" Python 3."));
@@ -379,7 +349,7 @@ fn what_cannot_be_updated_is_an_error_of_the_build() {
     let table =
         "[project]\nname = \"gate\"\nversion = \"1\"\n[tool.pyrmware]\nentry = \"gate:main\"\n";
     fs::write(project.path().join("pyproject.toml"), table).expect("it is written");
-    fs::write(project.path().join("gate.py"), GATE).expect("it is written");
+    fs::write(project.path().join("gate.py"), gate::SOURCE).expect("it is written");
     let failed = |name: &str, tables: &str| {
         let folder = workspace(name, "", &format!("{UPDATE}{tables}"));
         let task = support::xtask().cwd(&folder).args(["dist", "--project"]).arg(project.path());

@@ -66,6 +66,19 @@ impl Folder {
         Ok(Some(Found { content: Mapping::of(&file)?, id, file }))
     }
 
+    /// Removes what processes that are gone have left half done.
+    pub fn sweep(&self) {
+        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let process = name.to_str().and_then(|name| name.strip_prefix('.')?.rsplit_once('-'));
+            let process = process.and_then(|(_, process)| process.parse::<u32>().ok());
+            if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+                // The next start comes to it.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// What has come is on trial from here on. False: somebody else has taken it meanwhile.
     ///
     /// # Errors

@@ -101,6 +101,7 @@ pub fn configured(
 impl Updates {
     /// The payload of a start of the application: the newest that may be tried. A try is counted.
     pub fn begin(&self) -> Payload<'static> {
+        self.folder.sweep();
         if let Some(payload) = self.try_trial() {
             return payload;
         }
