@@ -8,7 +8,7 @@ use pyrmware_payload::Payload;
 
 use super::support::task::{LIMIT, Task};
 use super::support::{self, Image, SAMPLE};
-use super::{AARCH64, SUITE, X86_64, sysroot, task, task_by};
+use super::{AARCH64, SUITE, X86_64, launcher, sysroot, task, task_by};
 
 /// An image to build in: Debian's Python and compiler.
 const BUILD: &str = "localhost/pyrmware-build";
@@ -182,8 +182,7 @@ impl Drop for Known {
 fn a_launcher_works_in_a_container_of_its_own_machine() {
     let project = support::project(SAMPLE);
     let out = PODMAN.folder.join("aarch64");
-    let ended = task("dist", &AARCH64, &project).args(["--quiet", "--out"]).arg(&out).run();
-    let launcher = ended.success().out().trim_end().to_owned();
+    let launcher = launcher(task("dist", &AARCH64, &project), &out);
     let image = "localhost/pyrmware-arm64";
     if !PODMAN.has(image) {
         let archive = PODMAN.folder.join("arm64.tar");
@@ -195,7 +194,7 @@ fn a_launcher_works_in_a_container_of_its_own_machine() {
     let _known = Known::aarch64();
     let ended = PODMAN
         .task(&["run", "--rm", "--read-only", "--network=none", "--volume"])
-        .arg(format!("{launcher}:/usr/local/bin/device-console:ro"))
+        .arg(format!("{}:/usr/local/bin/device-console:ro", launcher.display()))
         .args([image, "/usr/local/bin/device-console", "--selftest"])
         .limit(LIMIT)
         .run()

@@ -1,4 +1,5 @@
-//! Launchers for other machines: built against sysroots of Debian's packages, run under qemu's user mode.
+//! Launchers for other machines: built against sysroots of Debian's packages, run under qemu's user mode, in
+//! containers, and on booted devices.
 //!
 //! `cargo xtask test --devices` installs what that takes. The tests are ignored, so that whoever runs all tests by
 //! hand needs none of it.
@@ -7,7 +8,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod booted;
 mod containers;
+#[expect(dead_code, reason = "shared with the devices of this machine's kind")]
+#[path = "../device/mod.rs"]
+mod device;
 mod refused;
 
 use std::fs;
@@ -17,6 +22,7 @@ use std::sync::{Mutex, OnceLock};
 use serde_json::Value;
 use support::task::Task;
 use support::{Ended, SAMPLE, workspace};
+use tempfile::TempDir;
 
 /// The release of Debian that devices have, and its Python.
 const SUITE: &str = "bookworm";
@@ -63,12 +69,15 @@ fn sysroot(machine: &Machine) -> (PathBuf, String) {
 fn clone() -> &'static Path {
     static CLONE: OnceLock<PathBuf> = OnceLock::new();
     CLONE.get_or_init(|| {
-        let tables = [AARCH64, ARMV7, X86_64].map(|machine| sysroot(&machine).1).join("\n");
-        // Named from the clone's own launcher, and found from anywhere.
-        let above = support::ROOT.display().to_string();
-        let tables = tables.replace("\"../", &format!("\"{above}/"));
+        let tables = [AARCH64, ARMV7, X86_64].map(|machine| table(&machine)).join("\n");
         workspace::workspace("cross", "", &tables)
     })
+}
+
+/// The table of the machine's device, whose sysroot is found from any clone's launcher.
+fn table(machine: &Machine) -> String {
+    let above = support::ROOT.display().to_string();
+    sysroot(machine).1.replace("\"../", &format!("\"{above}/"))
 }
 
 /// `cargo xtask VERB` of a project for a machine, in the clone.
@@ -82,6 +91,12 @@ fn task_by(xtask: Task, verb: &str, machine: &Machine, project: &Path) -> Task {
     workspace::share_tools(&target.join("pyrmware"));
     let task = xtask.cwd(clone()).env("CARGO_TARGET_DIR", target).arg(verb);
     task.args(["--device", machine.device, "--project"]).arg(project)
+}
+
+/// The launcher that a `dist` writes into a folder.
+fn launcher(dist: Task, out: &Path) -> PathBuf {
+    let ended = dist.args(["--quiet", "--out"]).arg(out).run().success();
+    PathBuf::from(ended.out().trim_end())
 }
 
 /// Runs the launcher as `cargo xtask run` does, and gives what it says.
@@ -101,7 +116,10 @@ fn works(machine: &Machine, project: &Path) -> String {
 
 /// What the sample says of the machine that it is on.
 fn sample(machine: &Machine, project: &Path) {
-    let said: Value = serde_json::from_str(&works(machine, project)).expect("a line of JSON");
+    is_right(machine, &serde_json::from_str(&works(machine, project)).expect("a line of JSON"));
+}
+
+fn is_right(machine: &Machine, said: &Value) {
     assert_eq!((&said["ok"], &said["machine"]), (&true.into(), &machine.machine.into()), "{said}");
 }
 
@@ -122,20 +140,24 @@ fn extension_modules_of_every_kind_work_on_aarch64() {
 #[test]
 #[ignore = "by `cargo xtask test --devices`"]
 fn the_sample_works_on_armv7() {
+    let ended = task("dist", &ARMV7, &support::project(SAMPLE)).run().exits(1);
+    assert!(
+        ended.err().contains("pip finds no `psutil==") && ended.err().contains("armv7l"),
+        "{ended}"
+    );
+    sample(&ARMV7, compiled_sample().path());
+}
+
+/// The sample with what is to be compiled where there are no wheels.
+fn compiled_sample() -> TempDir {
     let project = support::copy_of(SAMPLE);
     let file = project.path().join("pyproject.toml");
     let text = fs::read_to_string(&file).expect("it can be read");
     let entry = "entry = \"device_console\"\n";
     assert!(text.contains(entry), "{text}");
-    let ended = task("dist", &ARMV7, project.path()).run().exits(1);
-    assert!(
-        ended.err().contains("pip finds no `psutil==") && ended.err().contains("armv7l"),
-        "{ended}"
-    );
-
-    fs::write(&file, text.replace(entry, &format!("{entry}sdists = [\"psutil\"]\n")))
-        .expect("written");
-    sample(&ARMV7, project.path());
+    let text = text.replace(entry, &format!("{entry}sdists = [\"psutil\"]\n"));
+    fs::write(&file, text).expect("it is written");
+    project
 }
 
 #[test]

@@ -1,29 +1,20 @@
 //! BusyBox's init, which starts the application again whenever it ends.
 
+use crate::device::{self, Vm};
+use crate::folder;
 use crate::reports::Reports;
-use crate::vm::Vm;
-use crate::{folder, image};
 
 #[test]
 #[ignore = "needs virtual machines: cargo xtask test --device-image"]
 fn memory_under_busybox() {
-    let data = image::data(folder(), "busybox");
+    let data = device::data(folder(), "busybox");
     let acts = "exec:grow,init:grow:32M,pressed:squeeze:16M,report:overrun:32M,report:overrun:32M,init:full";
     let options = format!("init=/sbin/init acts={acts}");
     let mut vm = Vm::start("busybox", crate::image(), &data, &options);
     assert_eq!(vm.event("boot")["boot"], 1);
 
-    // Limits are parts of the machine's memory. At the soft one it is given back, at the hard one the launcher
-    // becomes a new one: no other process.
-    let start = vm.starts("grow");
-    assert!(start["last_exit"].is_null(), "{start}");
-    assert_eq!(vm.event("asked")["level"], 10);
-    vm.says("memory: soft limit: ");
-    vm.says("is over the hard limit of ");
-    let again = vm.starts("grow");
-    assert_eq!(again["last_exit"], "memory");
-    assert_eq!(again["process"], start["process"]);
-    vm.event("end");
+    // Limits are parts of the machine's memory.
+    vm.starts_again_in_place();
 
     // Limits are parts of the control group's. The launcher ends with 75, and init starts the next act.
     let start = vm.starts("grow");
@@ -75,7 +66,7 @@ fn memory_under_busybox() {
 #[test]
 #[ignore = "needs virtual machines: cargo xtask test --device-image"]
 fn service_under_busybox() {
-    let data = image::data(folder(), "service");
+    let data = device::data(folder(), "service");
     let acts = "zygote:grow:32M,zygote:serve:32M,zygote:hang,reset:hang";
     let options = format!("init=/sbin/init acts={acts}");
     let mut vm = Vm::start("service", crate::image(), &data, &options);

@@ -1,27 +1,24 @@
-//! The launcher of an application on a device: a virtual machine with 96 MB of memory and no swap, a root that
-//! is only read, and BusyBox or systemd as its first process.
-//!
-//! The machine is made of Debian's packages. What happens is read from its console, where the application
-//! tells of itself in lines of JSON.
+//! The launcher of an application on a device of 96 MB that is a virtual machine of the kind that builds: memory,
+//! restarts, watchdogs, power cuts.
 
 #[expect(dead_code, reason = "shared with the other end-to-end tests")]
 #[path = "../support/mod.rs"]
 mod support;
 
 mod busybox;
-mod debian;
-mod image;
+#[expect(dead_code, reason = "shared with devices of other kinds")]
+#[path = "../device/mod.rs"]
+mod device;
 mod power;
 mod reports;
 mod systemd;
-mod vm;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use debian::Debian;
-use image::Image;
-use support::{ROOT, workspace};
+use device::{Debian, Image, X86_64};
+use support::task::Task;
+use support::workspace;
 
 /// A launcher of the application: its name, and what it is told of memory and of the service.
 const LAUNCHERS: [(&str, &str, &str); 7] = [
@@ -61,30 +58,36 @@ fn folder() -> &'static Path {
 fn image() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
     IMAGE.get_or_init(|| {
-        let debian = Debian::unpacked(folder());
+        let debian = Debian::unpacked(&X86_64, &release(), folder());
         let clone = workspace::workspace("device-image", "", "");
-        let launchers: Vec<_> = LAUNCHERS
-            .iter()
-            .map(|(name, memory, service)| {
-                let name = format!("guest-{name}");
-                let device = format!(
-                    "[package.metadata.pyrmware.memory]\n{memory}\n\
-                     interval = \"100 ms\"\nreport-dir = \"/data/reports\"\n\
-                     [package.metadata.pyrmware.service]\n{service}\n"
-                );
-                workspace::configure(&clone, "", &device);
-                let app = ROOT.join("tests/device_image/app");
-                let built = workspace::dist(&clone, &app, "host");
-                let launcher = folder().join(&name);
-                std::fs::copy(&built.launcher, &launcher).expect("it is copied");
-                // A shared libpython, where there is no other.
-                for file in built.beside() {
-                    let to = folder().join(file);
-                    std::fs::copy(built.folder.join(file), to).expect("it is copied");
-                }
-                (name, launcher)
-            })
-            .collect();
-        Image::of(&debian, &launchers, folder())
+        let launchers = LAUNCHERS.map(|(name, memory, service)| {
+            workspace::configure(&clone, "", &device::guest_tables(memory, service));
+            let built = workspace::dist(&clone, &device::guest(), "host");
+            let launcher = folder().join(format!("guest-{name}"));
+            std::fs::copy(&built.launcher, &launcher).expect("it is copied");
+            // A shared libpython, where there is no other.
+            for file in built.beside() {
+                let to = folder().join(file);
+                std::fs::copy(built.folder.join(file), to).expect("it is copied");
+            }
+            (name, launcher)
+        });
+        let libraries: Vec<_> = launchers.iter().flat_map(|(_, file)| libraries(file)).collect();
+        Image::of(&X86_64, &debian, &launchers, &libraries, folder())
     })
+}
+
+/// This machine's release of Debian, whose libraries are those that launchers are linked with here.
+fn release() -> String {
+    let text = std::fs::read_to_string("/etc/os-release").expect("every Debian has it");
+    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    name.expect("a release of Debian").trim_matches('"').to_owned()
+}
+
+/// The shared libraries of this machine that a launcher needs: its interpreter need not be Debian's.
+fn libraries(launcher: &Path) -> Vec<PathBuf> {
+    let found = Task::new("ldd").arg(launcher).run().success().out();
+    // "libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)"
+    let paths = found.lines().filter_map(|line| line.split("=> ").nth(1)?.split(' ').next());
+    paths.map(PathBuf::from).collect()
 }

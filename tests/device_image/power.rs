@@ -4,9 +4,9 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use crate::device::{self, Vm};
+use crate::folder;
 use crate::reports::Reports;
-use crate::vm::Vm;
-use crate::{folder, image};
 
 /// So often the power is cut.
 const CUTS: u32 = 40;
@@ -24,7 +24,7 @@ fn moment(vm: &mut Vm, event: &str) {
 #[test]
 #[ignore = "needs virtual machines: cargo xtask test --device-image"]
 fn reports_survive_power_cuts() {
-    let data = image::data(folder(), "power");
+    let data = device::data(folder(), "power");
     // Of one reason no run writes more than four in an hour: there are many runs.
     let acts = ["init:reports"; CUTS as usize].join(",");
     let options = format!("init=/sbin/init acts={acts}");

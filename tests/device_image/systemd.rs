@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::device::{self, Vm};
 use crate::folder;
-use crate::image;
-use crate::vm::Vm;
 
 fn ended(vm: &mut Vm) -> Value {
     let mut ended = vm.event("ended");
@@ -15,7 +14,7 @@ fn ended(vm: &mut Vm) -> Value {
 #[test]
 #[ignore = "needs virtual machines: cargo xtask test --device-image"]
 fn service_under_systemd() {
-    let data = image::data(folder(), "systemd");
+    let data = device::data(folder(), "systemd");
     let acts = "acts=init:grow,report:overrun,report:overrun,zygote:serve,watched:hang,init:pass";
     let options = format!("init=/usr/lib/systemd/systemd systemd.unit=guest.service {acts}");
     let mut vm = Vm::start("systemd", crate::image(), &data, &options);

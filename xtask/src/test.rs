@@ -26,7 +26,7 @@ Examples:
   cargo xtask test --only ruff             one step
   cargo xtask test --only e2e -- damage    end-to-end tests whose names contain `damage`
   cargo xtask test --device-image          launchers in virtual machines
-  cargo xtask test --devices               launchers for other machines, under qemu's user mode
+  cargo xtask test --devices               launchers for other machines, under qemu and booted
   BLESS=1 cargo xtask test --only e2e      write the golden files anew")]
 pub struct Args {
     /// Only this step; may be repeated
@@ -65,7 +65,7 @@ enum Step {
     E2e,
     /// Launchers run on a device: virtual machines with little memory
     DeviceImage,
-    /// Launchers for other machines are built and run under qemu's user mode; only when asked for
+    /// Launchers for other machines are built, and run under qemu's user mode and on booted devices; only when asked for
     Devices,
 }
 
@@ -143,7 +143,7 @@ impl Step {
             Step::Unit => "Rust's unit tests",
             Step::E2e => "launchers, end to end",
             Step::DeviceImage => "launchers on a device, in virtual machines",
-            Step::Devices => "launchers for other machines, under qemu's user mode",
+            Step::Devices => "launchers for other machines, under qemu",
         }
     }
 }

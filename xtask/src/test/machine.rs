@@ -30,9 +30,12 @@ const PACKAGED: [&str; 4] = ["mmdebstrap", "rpm", "systemd-container", "util-lin
 /// What a virtual machine and its disks are made with.
 const VIRTUAL: [&str; 4] = ["cpio", "e2fsprogs", "qemu-system-x86", "xz-utils"];
 
-/// What launchers for other machines are linked with and run in, what makes a Rust for them, and containers.
-const CROSS: [&str; 9] = [
+/// What launchers for other machines are linked with and run in, what makes a Rust for them, containers, and virtual
+/// machines with their disks.
+const CROSS: [&str; 13] = [
+    "cpio",
     "crun",
+    "e2fsprogs",
     "gcc-aarch64-linux-gnu",
     "gcc-arm-linux-gnueabihf",
     "libc6-dev-arm64-cross",
@@ -40,7 +43,9 @@ const CROSS: [&str; 9] = [
     "mmdebstrap",
     "patchelf",
     "podman",
+    "qemu-system-arm",
     "qemu-user-static",
+    "xz-utils",
 ];
 
 /// Installs what a fresh Debian lacks. Elsewhere, and for those who may not install, the tests say

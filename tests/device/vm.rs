@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::image::Image;
+use super::{Image, Machine};
 use crate::support::task::default_signals;
 
 /// Long enough for anything on an emulated processor of a machine that is busy with others.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(600);
 /// Of a real processor, the kernel's first line comes within tenths of a second.
 const KVM_LIMIT: Duration = Duration::from_secs(10);
 /// So many lines of the console are shown when something is not as it should be.
@@ -33,12 +33,12 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Starts a machine of 96 MB without swap. `options`: for the kernel's command line.
+    /// Starts a machine. `options`: for the kernel's command line.
     pub fn start(name: &'static str, image: &Image, data: &Path, options: &str) -> Vm {
         let disk = |id: &str, file: &Path, how: &str| {
             format!("if=none,format=raw,id={id},file={},{how}", file.display())
         };
-        let mut command = qemu(accelerator(image), &image.kernel, options);
+        let mut command = qemu(image, accelerator(image), options);
         command.arg("-initrd").arg(&image.ram_disk);
         for (id, drive) in [
             ("root", disk("root", &image.root, "readonly=on")),
@@ -48,7 +48,7 @@ impl Vm {
                 .arg("-drive")
                 .arg(drive)
                 .arg("-device")
-                .arg(format!("virtio-blk-pci,drive={id}"));
+                .arg(format!("{},drive={id}", image.machine.disk));
         }
         Vm::of(name, command)
     }
@@ -59,7 +59,7 @@ impl Vm {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
-            .expect("qemu-system-x86_64 is installed");
+            .expect("qemu is installed");
         let mut console = BufReader::new(child.stdout.take().expect("piped"));
         let (send, lines) = channel();
         thread::spawn(move || {
@@ -75,14 +75,18 @@ impl Vm {
         Vm { child, lines, last: VecDeque::new(), name, since: Instant::now() }
     }
 
-    /// The next line of JSON with this `event`.
-    pub fn event(&mut self, event: &str) -> Value {
-        let parse = |line: &str| -> Option<Value> {
+    /// The next line of JSON that is what is looked for.
+    pub fn json(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        self.find(what, |line| {
             // A terminal's codes may stand before the first.
             let value: Value = serde_json::from_str(&line[line.find('{')?..]).ok()?;
-            (value["event"] == event).then_some(value)
-        };
-        let found = self.find(&format!("event {event:?}"), parse);
+            is_it(&value).then_some(value)
+        })
+    }
+
+    /// The next line of JSON with this `event`.
+    pub fn event(&mut self, event: &str) -> Value {
+        let found = self.json(&format!("event {event:?}"), |value| value["event"] == event);
         let (act, reason) = (found.get("act"), found.get("result"));
         let detail = act.or(reason).and_then(Value::as_str).unwrap_or_default();
         self.progress(format_args!("{event} {detail}"));
@@ -94,6 +98,19 @@ impl Vm {
         let start = self.event("start");
         assert_eq!(start["act"], act, "{self}");
         start
+    }
+
+    /// At the soft limit memory is given back, at the hard one the launcher becomes a new one: no other process.
+    pub fn starts_again_in_place(&mut self) {
+        let start = self.starts("grow");
+        assert!(start["last_exit"].is_null(), "{start}");
+        assert_eq!(self.event("asked")["level"], 10);
+        self.says("memory: soft limit: ");
+        self.says("is over the hard limit of ");
+        let again = self.starts("grow");
+        assert_eq!(again["last_exit"], "memory");
+        assert_eq!(again["process"], start["process"]);
+        self.event("end");
     }
 
     /// A client that waits while the worker is killed is served by the next one.
@@ -182,15 +199,17 @@ impl std::fmt::Display for Vm {
     }
 }
 
-fn qemu(accelerator: &str, kernel: &Path, options: &str) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
+fn qemu(image: &Image, accelerator: &str, options: &str) -> Command {
+    let Machine { board, console, memory, .. } = image.machine;
+    let mut command = Command::new(format!("qemu-system-{}", image.machine.target().qemu));
     command
-        .args(["-machine", "q35", "-cpu", "max", "-accel", accelerator, "-smp", "1", "-m", "96M"])
+        .args(*board)
+        .args(["-accel", accelerator, "-smp", "1", "-m", &format!("{memory}M")])
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio"])
         .arg("-kernel")
-        .arg(kernel)
+        .arg(&image.kernel)
         // Of the kernel's own lines only those of its end: they would stand in the midst of others.
-        .args(["-append", &format!("console=ttyS0 loglevel=1 panic=-1 {options}")]);
+        .args(["-append", &format!("console={console} loglevel=1 panic=-1 {options}")]);
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe {
         command.pre_exec(|| {
@@ -205,11 +224,14 @@ fn qemu(accelerator: &str, kernel: &Path, options: &str) -> Command {
 /// `kvm` where it is there and works, which not every machine does that has it; else `tcg`, ten times slower.
 fn accelerator(image: &Image) -> &'static str {
     static CHOICE: OnceLock<&'static str> = OnceLock::new();
+    if !image.machine.triple.starts_with(std::env::consts::ARCH) {
+        return "tcg";
+    }
     CHOICE.get_or_init(|| {
         if fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
             return "tcg";
         }
-        let vm = Vm::of("kvm", qemu("kvm", &image.kernel, "loglevel=7 earlyprintk=ttyS0"));
+        let vm = Vm::of("kvm", qemu(image, "kvm", "loglevel=7 earlyprintk=ttyS0"));
         let end = Instant::now() + KVM_LIMIT;
         loop {
             match vm.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {

@@ -5,20 +5,21 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::debian::Debian;
+use super::{Debian, Machine};
 use crate::support::task::Task;
 use crate::support::{self, ROOT};
 
 /// What the kernel needs before it sees a disk, and a watchdog. What is built in is not looked for.
-const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "ext4", "softdog"];
+const MODULES: [&str; 5] = ["virtio_pci", "virtio_mmio", "virtio_blk", "ext4", "softdog"];
 /// What scripts call, and the first process.
-const APPLETS: [&str; 18] = [
+const APPLETS: [&str; 19] = [
     "cat",
     "cut",
     "dmesg",
     "echo",
     "grep",
     "head",
+    "ifconfig",
     "init",
     "insmod",
     "mkdir",
@@ -35,6 +36,8 @@ const APPLETS: [&str; 18] = [
 
 /// What a device is made of.
 pub struct Image {
+    /// What it boots on.
+    pub machine: &'static Machine,
     /// A compressed kernel.
     pub kernel: PathBuf,
     /// The initial RAM disk.
@@ -44,8 +47,15 @@ pub struct Image {
 }
 
 impl Image {
-    /// Puts it together in a folder, with these launchers in `/usr/bin`: the name there, the file.
-    pub fn of(debian: &Debian, launchers: &[(String, PathBuf)], folder: &Path) -> Image {
+    /// Puts it together in a folder, with these launchers in `/usr/bin`, as `guest-NAME`, and libraries that Debian's
+    /// packages may not have brought.
+    pub fn of(
+        machine: &'static Machine,
+        debian: &Debian,
+        launchers: &[(&str, PathBuf)],
+        libraries: &[PathBuf],
+        folder: &Path,
+    ) -> Image {
         let work = folder.join("root");
         let _ = fs::remove_dir_all(&work);
         Task::new("cp").args(["--archive", "--"]).arg(&debian.root).arg(&work).run().success();
@@ -56,19 +66,26 @@ impl Image {
         // The first process is BusyBox's or systemd's, whichever the kernel's command line names.
         symlink("../bin/busybox", work.join("usr/sbin/init")).expect("a link is made");
         for (name, launcher) in launchers {
-            fs::copy(launcher, work.join("usr/bin").join(name)).expect("it is copied");
-            copy_libraries(launcher, &work.join("usr/lib/x86_64-linux-gnu"));
+            let to = work.join("usr/bin").join(format!("guest-{name}"));
+            fs::copy(launcher, to).expect("it is copied");
+        }
+        for library in libraries {
+            let to = work.join("usr/lib").join(machine.target().gnu);
+            let to = to.join(library.file_name().expect("a name"));
+            if !to.exists() {
+                fs::copy(library, to).expect("a library is copied");
+            }
         }
         support::copy(&guest(), &work.join("etc/guest"));
         configure(&work.join("etc"));
         let root = folder.join("root.ext4");
-        file_system(&root, "192M", &work);
+        file_system(&root, "root", "192M", &work);
         fs::remove_dir_all(&work).expect("it is removed");
         let kernels = fs::read_dir(debian.kernel.join("boot")).expect("it can be listed");
         let mut kernels = kernels.map(|entry| entry.expect("it is listed").path());
         let is_kernel = |path: &PathBuf| path.to_string_lossy().contains("/vmlinuz-");
         let kernel = kernels.find(is_kernel).expect("the package has a kernel");
-        Image { kernel, ram_disk: ram_disk(debian, folder), root }
+        Image { machine, kernel, ram_disk: ram_disk(debian, folder), root }
     }
 }
 
@@ -77,22 +94,23 @@ pub fn data(folder: &Path, name: &str) -> PathBuf {
     let work = folder.join(format!("data-{name}"));
     fs::create_dir_all(work.join("reports")).expect("a folder is made");
     let disk = folder.join(format!("data-{name}.ext4"));
-    file_system(&disk, "16M", &work);
+    file_system(&disk, "data", "16M", &work);
     disk
 }
 
 fn guest() -> PathBuf {
-    ROOT.join("tests/device_image/guest")
+    ROOT.join("tests/device/guest")
 }
 
-/// An ext4 file system with what a folder holds. Nobody need be root for that.
-fn file_system(path: &Path, size: &str, content: &Path) {
+/// An ext4 file system with what a folder holds; the label says which is which, as the order of disks is the board's.
+/// Nobody need be root for that.
+fn file_system(path: &Path, label: &str, size: &str, content: &Path) {
     let _ = fs::remove_file(path);
     // Debian has it where only root looks.
     let program =
         which::which_in("mke2fs", Some("/usr/sbin:/sbin"), "/").expect("e2fsprogs is installed");
     Task::new(program)
-        .args(["-q", "-t", "ext4", "-E", "root_owner=0:0", "-m", "0", "-d"])
+        .args(["-q", "-t", "ext4", "-E", "root_owner=0:0", "-m", "0", "-L", label, "-d"])
         .arg(content)
         .arg(path)
         .arg(size)
@@ -109,18 +127,6 @@ fn link_applets(folder: &Path) {
     }
 }
 
-/// The shared libraries of this machine that a launcher needs and Debian's packages have not brought.
-fn copy_libraries(launcher: &Path, folder: &Path) {
-    let found = Task::new("ldd").arg(launcher).run().success().out();
-    // "libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)"
-    for path in found.lines().filter_map(|line| line.split("=> ").nth(1)?.split(' ').next()) {
-        let to = folder.join(Path::new(path).file_name().expect("a name"));
-        if !to.exists() {
-            fs::copy(path, to).expect("a library is copied");
-        }
-    }
-}
-
 /// What systemd wants of `/etc`, and BusyBox's table.
 fn configure(etc: &Path) {
     let write = |name: &str, text: &str| fs::write(etc.join(name), text).expect("it is written");
@@ -131,7 +137,7 @@ fn configure(etc: &Path) {
     write("hostname", "guest\n");
     let units = etc.join("systemd/system");
     fs::create_dir_all(&units).expect("a folder is made");
-    for unit in ["guest.service", "guest.socket"] {
+    for unit in ["guest.service", "guest.socket", "self-tests.service"] {
         fs::copy(guest().join(unit), units.join(unit)).expect("a unit is copied");
     }
 }
@@ -166,7 +172,7 @@ fn ram_disk(debian: &Debian, folder: &Path) -> PathBuf {
 /// A module after those that it needs, each once.
 fn add_module(name: &str, kernel: &Path, folder: &Path, order: &mut Vec<String>) {
     let (file, packed) = (format!("{name}.ko"), format!("{name}.ko.xz"));
-    let mut files = walkdir::WalkDir::new(kernel.join("lib/modules")).into_iter().flatten();
+    let mut files = walkdir::WalkDir::new(kernel.join("modules")).into_iter().flatten();
     let found = files.find(|entry| *entry.file_name() == *file || *entry.file_name() == *packed);
     let Some(found) = found.filter(|_| !order.iter().any(|added| added == name)) else { return };
     let bytes = match found.path().extension() {
