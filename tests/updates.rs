@@ -244,7 +244,7 @@ fn an_application_takes_updates_itself() {
         path.display().to_string()
     };
     let take = |version: &str, path: &str| {
-        let ended = device.run(&store, &[&format!("{version}=take:{path}")]).success();
+        let ended = device.run(&store, &[&format!("{version}=take@{path}")]).success();
         said(&ended).remove(1)
     };
     let (two, three) = (path("two", two), path("three", three));

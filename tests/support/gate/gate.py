@@ -13,7 +13,7 @@ VERSION = "0"
 def main() -> None:
     print("main", VERSION, os.getpid(), pyrmware.last_exit(), flush=True)
     acts = dict(word.split("=", 1) for word in sys.argv[1:])
-    act, _, path = acts.get(VERSION, "ready").partition(":")
+    act, _, path = acts.get(VERSION, "ready").partition("@")
     if act == "abort":
         os.abort()
     if act == "raise":
