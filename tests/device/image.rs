@@ -10,7 +10,8 @@ use crate::support::task::Task;
 use crate::support::{self, ROOT};
 
 /// What the kernel needs before it sees a disk, and a watchdog. What is built in is not looked for.
-const MODULES: [&str; 5] = ["virtio_pci", "virtio_mmio", "virtio_blk", "ext4", "softdog"];
+const MODULES: [&str; 6] =
+    ["virtio_pci", "virtio_mmio", "virtio_blk", "crc32c_generic", "ext4", "softdog"];
 /// What scripts call, and the first process.
 const APPLETS: [&str; 19] = [
     "cat",
