@@ -178,6 +178,9 @@ fn what_an_update_starts_is_the_update() {
         let ended = device.run(&store, &["2=helper"]).success();
         assert_eq!(said(&ended), ["main 2", "helper 2", "ready 2"]);
     }
+    // Extension modules' code is read from there, too.
+    let ended = device.run(&store, &["2=maps"]).success();
+    assert_eq!(said(&ended), ["main 2", "mapped 1 True", "ready 2"]);
     // What has come and was never started is nobody's.
     store.bring(&device.updates[1]);
     let mut live = device.live(&store, &["3=helper", "2=helper"]);

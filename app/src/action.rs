@@ -93,12 +93,13 @@ pub fn decide(
     }
     let asked = switch("PYRMWARE_PYTHON").is_some();
     let check = switch("PYRMWARE_CHECK").is_some();
-    let sibling = || updates.map_or(embedded, update::Updates::of_sibling);
-    let inside = |word: &[u8]| is_module_file(&sibling, &executable, word);
+    let in_use = || updates.map_or(embedded, update::Updates::in_use);
+    let inside = |word: &[u8]| is_module_file(&in_use, &executable, word);
     let role = role(&mut arguments, &executable, &inside, locked, asked);
     let payload = match (updates, &role) {
         (Some(updates), Role::Application) if !check => updates.begin(),
-        _ => sibling(),
+        (Some(updates), _) => updates.begin_helper(),
+        (None, _) => embedded,
     };
     if locked && std::ptr::eq(payload.bytes(), embedded.bytes()) {
         check_files(&payload)?;

@@ -12,6 +12,9 @@ const MAGIC: u64 = 0x006a_7366_7773_6872;
 const FLUSH: u64 = 1;
 const DISCARD: u64 = 4;
 
+/// What a disk writes as a whole.
+const PIECE: usize = 512;
+
 /// A write, or none: everything before it is on the disk.
 pub struct Entry {
     /// The first byte on the disk.
@@ -19,6 +22,13 @@ pub struct Entry {
     data: Vec<u8>,
     /// It was made to last, with all before it.
     flush: bool,
+}
+
+impl Entry {
+    /// How many pieces it has.
+    pub fn pieces(&self) -> usize {
+        self.data.len() / PIECE
+    }
 }
 
 /// All writes to a disk.
@@ -53,15 +63,14 @@ impl DiskLog {
         DiskLog { before, entries }
     }
 
-    /// What the disk holds where the power is cut before the write of this number. `lost`: whether a piece of
-    /// 512 bytes was still in the cache.
-    pub fn cut(&self, moment: usize, mut lost: impl FnMut() -> bool) -> Vec<u8> {
-        const PIECE: usize = 512;
+    /// What the disk holds where the power is cut when so many writes are done, and of the next one so many pieces
+    /// of 512 bytes. `lost`: whether a piece that nothing has flushed was still in the cache.
+    pub fn cut(&self, writes: usize, pieces: usize, mut lost: impl FnMut() -> bool) -> Vec<u8> {
         let mut disk = self.before.clone();
-        let entries = &self.entries[..moment];
-        let flushed = entries.iter().rposition(|entry| entry.flush).unwrap_or(0);
-        for (number, entry) in entries.iter().enumerate() {
-            for (piece, data) in entry.data.chunks(PIECE).enumerate() {
+        let flushed = self.entries[..writes].iter().rposition(|entry| entry.flush).unwrap_or(0);
+        for (number, entry) in self.entries.iter().enumerate().take(writes + 1) {
+            let most = if number < writes { usize::MAX } else { pieces };
+            for (piece, data) in entry.data.chunks(PIECE).enumerate().take(most) {
                 if number < flushed || !lost() {
                     let at = entry.at + piece * PIECE;
                     disk[at..at + data.len()].copy_from_slice(data);

@@ -36,7 +36,8 @@ pub struct Found {
     pub content: Mapping,
     /// Device and number of the file: another one may get its name.
     pub id: (u64, u64),
-    file: File,
+    /// It, open.
+    pub file: File,
 }
 
 impl Folder {

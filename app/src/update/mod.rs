@@ -11,6 +11,7 @@ mod api;
 mod folder;
 mod map;
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
@@ -36,12 +37,16 @@ pub struct Updates {
     embedded: Payload<'static>,
 }
 
+/// An update that may be started.
+type Update = (Found, Payload<'static>);
+
 /// What this process runs, where that is an update.
 struct Running {
     folder: Folder,
     /// [`TRIAL`] or [`CURRENT`].
     name: &'static str,
     id: (u64, u64),
+    file: File,
     build: &'static str,
     version: &'static str,
     /// On trial: when it must be ready.
@@ -102,15 +107,13 @@ impl Updates {
     /// The payload of a start of the application: the newest that may be tried. A try is counted.
     pub fn begin(&self) -> Payload<'static> {
         self.folder.sweep();
-        if let Some(payload) = self.try_trial() {
-            return payload;
+        if let Some(trial) = self.try_trial() {
+            let until = Instant::now() + self.ready_within;
+            return self.runs(TRIAL, trial, Some(until));
         }
         match self.find(CURRENT) {
             Ok(None) => self.embedded,
-            Ok(Some((found, payload))) => {
-                self.runs(CURRENT, found.id, &payload, None);
-                payload
-            }
+            Ok(Some(current)) => self.runs(CURRENT, current, None),
             Err(why) => {
                 self.turn_down(CURRENT, why);
                 self.embedded
@@ -118,19 +121,30 @@ impl Updates {
         }
     }
 
-    /// The payload of a process that an application has started: the application's own.
-    pub fn of_sibling(&self) -> Payload<'static> {
-        let trial = || {
-            let (_, payload) = self.find(TRIAL).ok()??;
-            let tries = self.folder.tries(names(&payload)[0]);
-            (1..=self.tries).contains(&tries).then_some(payload)
-        };
-        let current = || Some(self.find(CURRENT).ok()??.1);
-        trial().or_else(current).unwrap_or(self.embedded)
+    /// The same for a process that an application has started: what the application runs.
+    pub fn begin_helper(&self) -> Payload<'static> {
+        match self.of_application() {
+            Some((name, found)) => self.runs(name, found, None),
+            None => self.embedded,
+        }
+    }
+
+    /// The payload of the application that has started this process.
+    pub fn in_use(&self) -> Payload<'static> {
+        self.of_application().map_or(self.embedded, |(_, (_, payload))| payload)
+    }
+
+    fn of_application(&self) -> Option<(&'static str, Update)> {
+        let trial = self.find(TRIAL).ok().flatten().filter(|(_, payload)| {
+            let tries = self.folder.tries(names(payload)[0]);
+            (1..=self.tries).contains(&tries)
+        });
+        let trial = trial.map(|trial| (TRIAL, trial));
+        trial.or_else(|| Some((CURRENT, self.find(CURRENT).ok()??)))
     }
 
     /// What is on trial or has come, if it may be started once more.
-    fn try_trial(&self) -> Option<Payload<'static>> {
+    fn try_trial(&self) -> Option<Update> {
         let accepted = self.find(NEXT).and_then(|next| match next {
             Some((found, _)) => Ok(self.folder.accept(&found)?),
             None => Ok(false),
@@ -139,7 +153,7 @@ impl Updates {
             self.turn_down(NEXT, why);
         }
         let (found, payload) = match self.find(TRIAL) {
-            Ok(found) => found?,
+            Ok(trial) => trial?,
             Err(why) => {
                 self.turn_down(TRIAL, why);
                 return None;
@@ -163,25 +177,25 @@ impl Updates {
         }
         let text = format!("update: {version} is tried, start {count} of {}", self.tries);
         log::line(Priority::Notice, &text);
-        self.runs(TRIAL, found.id, &payload, Some(Instant::now() + self.ready_within));
-        Some(payload)
+        Some((found, payload))
     }
 
     fn runs(
         &self,
         name: &'static str,
-        id: (u64, u64),
-        payload: &Payload<'static>,
+        (found, payload): Update,
         until: Option<Instant>,
-    ) {
-        let [build, version] = names(payload);
+    ) -> Payload<'static> {
+        let [build, version] = names(&payload);
+        let Found { id, file, .. } = found;
         let folder = self.folder.clone();
         // Set once: one payload runs.
-        let _ = RUNNING.set(Running { folder, name, id, build, version, until });
+        let _ = RUNNING.set(Running { folder, name, id, file, build, version, until });
+        payload
     }
 
     /// The update of this name, if there is one, which may be started.
-    fn find(&self, name: &str) -> Result<Option<(Found, Payload<'static>)>, Unfit> {
+    fn find(&self, name: &str) -> Result<Option<Update>, Unfit> {
         let Some(mut found) = self.folder.find(name)? else { return Ok(None) };
         let content = match name {
             CURRENT => self.fit(found.content.bytes(), false).map(drop),
@@ -348,6 +362,11 @@ pub fn wait() -> bool {
     let left = until.saturating_duration_since(Instant::now());
     let waited = IS_SETTLED.wait_timeout_while(settled, left, |settled| !*settled);
     waited.map_or(true, |(settled, _)| *settled)
+}
+
+/// The file of the payload that runs, if it is not the launcher's own.
+pub fn file() -> Option<&'static File> {
+    RUNNING.get().map(|running| &running.file)
 }
 
 /// What runs has turned out to be damaged, and this process is about to end for it.

@@ -79,10 +79,14 @@ pub fn place(payload: &[u8], bytes: &[u8]) -> Option<(&'static Home, u64)> {
     start.is_multiple_of(pages::size() as u64).then_some((home, start))
 }
 
-/// The file that runs, if it is the one that is in memory.
+/// The payload's file, if it is the one that is in memory: the program that runs, or an update.
 fn home(payload: &[u8]) -> Option<&'static Home> {
     static HOME: OnceLock<Option<Home>> = OnceLock::new();
     let find = || {
+        if let Some(file) = crate::update::file() {
+            // It was mapped from there.
+            return Some(Home { file: file.try_clone().ok()?, payload: 0 });
+        }
         let offset = offset_of(payload.as_ptr() as usize)?;
         let file = File::open("/proc/self/exe").ok()?;
         // Who has replaced it, or stands between us and the kernel, gives another one.
