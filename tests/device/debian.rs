@@ -50,7 +50,7 @@ impl Debian {
             for (from, to) in [("boot", "boot"), ("usr/lib/modules", "modules")] {
                 fs::rename(inside.join(from), aside.join("kernel").join(to)).expect("it is moved");
             }
-            let remove = format!("rm -r {LEFT_OUT}");
+            let remove = format!("rm -rf {LEFT_OUT}");
             Task::new("sh").args(["-c", &remove]).cwd(&inside).run().success();
             fs::rename(&aside, &unpacked).expect("it is renamed");
         }
