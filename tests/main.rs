@@ -35,3 +35,4 @@ mod sizes;
 mod stripped;
 mod support;
 mod symbolicate;
+mod updates;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use pyrmware_payload::{Entry, Fault, Payload, keys};
 
 use crate::log::{self, EXIT_CONFIG, EXIT_PAYLOAD};
-use crate::{lockdown, memory, supervisor};
+use crate::{lockdown, memory, supervisor, update};
 
 /// Everything that acting needs.
 pub struct Action {
@@ -72,25 +72,39 @@ impl From<Fault> for Refusal {
 /// signed the payload.
 pub fn decide(
     payload: &'static [u8],
-    public_key: Option<&str>,
+    public_key: Option<&'static str>,
     mut arguments: Vec<OsString>,
 ) -> Result<Action, Refusal> {
     if payload.is_empty() {
         let text = "built without a payload; run `cargo xtask dist`".to_owned();
         return Err(Refusal { text, code: EXIT_CONFIG });
     }
-    let payload = Payload::open(payload)?;
+    let embedded = Payload::open(payload)?;
     let executable = executable(arguments.first())?;
-    let locked = payload.setting(keys::LOCKED_DOWN)? == "true";
-    log::set_name(payload.setting(keys::APP)?);
-    let dumpable = payload.setting(keys::KEY_DUMPABLE) == Ok("true");
-    if locked || payload.setting(keys::KEY).is_ok() && !dumpable {
-        lockdown::close(&executable).map_err(|error| {
-            let text = format!("this process cannot be closed to others: {error}");
-            Refusal { text, code: EXIT_CONFIG }
-        })?;
+    let locked = embedded.setting(keys::LOCKED_DOWN)? == "true";
+    log::set_name(embedded.setting(keys::APP)?);
+    close_to_others(&embedded, &executable)?;
+    check_signature(&embedded, public_key)?;
+    let switch = |name: &str| if locked { None } else { std::env::var_os(name) };
+    let folder = switch("PYRMWARE_UPDATE_DIR").map(PathBuf::from);
+    let updates = update::configured(&embedded, public_key, folder)?;
+    if arguments.is_empty() {
+        arguments.push(executable.clone().into());
     }
-    check_signature(&payload, public_key, locked)?;
+    let asked = switch("PYRMWARE_PYTHON").is_some();
+    let check = switch("PYRMWARE_CHECK").is_some();
+    let sibling = || updates.map_or(embedded, update::Updates::of_sibling);
+    let inside = |word: &[u8]| is_module_file(&sibling, &executable, word);
+    let role = role(&mut arguments, &executable, &inside, locked, asked);
+    let payload = match (updates, &role) {
+        (Some(updates), Role::Application) if !check => updates.begin(),
+        _ => sibling(),
+    };
+    if locked && std::ptr::eq(payload.bytes(), embedded.bytes()) {
+        check_files(&payload)?;
+    }
+    close_to_others(&payload, &executable)?;
+    let locked = locked || payload.setting(keys::LOCKED_DOWN)? == "true";
     check_python(payload.setting(keys::PYTHON)?)?;
     for module in ["encodings", "encodings.utf_8"] {
         require(&payload, module)?;
@@ -99,19 +113,14 @@ pub fn decide(
     let entry = Entry::parse(entry).ok_or_else(|| bad_setting(keys::ENTRY, entry))?;
     require_entry(&payload, &entry)?;
 
-    let switch = |name: &str| if locked { None } else { std::env::var_os(name) };
-    if arguments.is_empty() {
-        arguments.push(executable.clone().into());
-    }
-    let inside = |word: &[u8]| is_module_file(&payload, &executable, word);
-    let asked = switch("PYRMWARE_PYTHON").is_some();
-    let run = match role(&mut arguments, &executable, &inside, locked, asked) {
+    let switch = |name: &str| switch(name).filter(|_| !locked);
+    let run = match role {
         Role::Refused => {
             let text = "locked down: does not act as python3".to_owned();
             return Err(Refusal { text, code: EXIT_CONFIG });
         }
         Role::Interpreter => Run::Interpreter,
-        Role::Application if switch("PYRMWARE_CHECK").is_some() => Run::Check(entry),
+        Role::Application if check => Run::Check(entry),
         Role::Application => Run::Application(entry),
     };
     let symbols = switch("PYRMWARE_SYMBOLS").map(PathBuf::from).or_else(|| {
@@ -173,23 +182,34 @@ fn require_entry(payload: &Payload<'_>, entry: &Entry) -> Result<(), Refusal> {
     }
 }
 
-/// The manifest is checked here and each file when it is read; of a locked launcher every file here.
-#[cfg(feature = "signed")]
-fn check_signature(
-    payload: &Payload<'_>,
-    public_key: Option<&str>,
-    locked: bool,
-) -> Result<(), Refusal> {
-    let Some(public_key) = public_key else { return Ok(()) };
-    payload.verify(public_key)?;
-    if locked {
-        payload.verify_files()?;
+/// Nobody looks into a launcher that is locked down, or has encrypted modules.
+fn close_to_others(payload: &Payload<'_>, executable: &str) -> Result<(), Refusal> {
+    let locked = payload.setting(keys::LOCKED_DOWN)? == "true";
+    let dumpable = payload.setting(keys::KEY_DUMPABLE) == Ok("true");
+    if locked || payload.setting(keys::KEY).is_ok() && !dumpable {
+        lockdown::close(executable).map_err(|error| {
+            let text = format!("this process cannot be closed to others: {error}");
+            Refusal { text, code: EXIT_CONFIG }
+        })?;
     }
     Ok(())
 }
 
+/// The manifest is checked here and each file when it is read.
+#[cfg(feature = "signed")]
+fn check_signature(payload: &Payload<'_>, public_key: Option<&str>) -> Result<(), Refusal> {
+    Ok(public_key.map_or(Ok(()), |public_key| payload.verify(public_key))?)
+}
+
+/// Every file of a launcher that is locked down is checked before it starts.
+fn check_files(payload: &Payload<'_>) -> Result<(), Refusal> {
+    #[cfg(feature = "signed")]
+    payload.verify_files()?;
+    Ok(())
+}
+
 #[cfg(not(feature = "signed"))]
-fn check_signature(_: &Payload<'_>, public_key: Option<&str>, _: bool) -> Result<(), Refusal> {
+fn check_signature(_: &Payload<'_>, public_key: Option<&str>) -> Result<(), Refusal> {
     match public_key {
         None => Ok(()),
         Some(_) => {
@@ -304,11 +324,11 @@ fn is_code(word: &[u8]) -> bool {
 }
 
 /// Whether a word is the virtual path of a module's file: `os.path.join(os.path.dirname(__file__), "worker.py")`.
-fn is_module_file(payload: &Payload<'_>, executable: &str, word: &[u8]) -> bool {
+fn is_module_file(payload: &dyn Fn() -> Payload<'static>, executable: &str, word: &[u8]) -> bool {
     std::str::from_utf8(word)
         .ok()
         .and_then(|path| path.strip_prefix(executable)?.strip_prefix('/'))
-        .is_some_and(|path| path.ends_with(".py") && payload.file(&format!("{path}c")).is_some())
+        .is_some_and(|path| path.ends_with(".py") && payload().file(&format!("{path}c")).is_some())
 }
 
 /// What `multiprocessing` and its helpers put behind `-c`, and nothing else.

@@ -11,3 +11,4 @@ pub mod memory;
 mod object;
 pub mod supervisor;
 mod thread;
+mod update;

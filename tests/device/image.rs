@@ -94,8 +94,13 @@ impl Image {
 pub fn data(folder: &Path, name: &str) -> PathBuf {
     let work = folder.join(format!("data-{name}"));
     fs::create_dir_all(work.join("reports")).expect("a folder is made");
+    data_with(folder, name, "16M", &work)
+}
+
+/// One of this size, with what a folder holds.
+pub fn data_with(folder: &Path, name: &str, size: &str, content: &Path) -> PathBuf {
     let disk = folder.join(format!("data-{name}.ext4"));
-    file_system(&disk, "data", "16M", &work);
+    file_system(&disk, "data", size, content);
     disk
 }
 

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use xtask::target::Target;
 
 pub use debian::Debian;
-pub use image::{Image, data};
+pub use image::{Image, data, data_with};
 pub use vm::Vm;
 
 use crate::support::ROOT;

@@ -35,20 +35,35 @@ pub struct Vm {
 impl Vm {
     /// Starts a machine. `options`: for the kernel's command line.
     pub fn start(name: &'static str, image: &Image, data: &Path, options: &str) -> Vm {
-        let disk = |id: &str, file: &Path, how: &str| {
-            format!("if=none,format=raw,id={id},file={},{how}", file.display())
-        };
+        let data = format!(
+            "driver=raw,file.driver=file,file.filename={},file.locking=off",
+            data.display()
+        );
+        Vm::with(name, image, &data, options)
+    }
+
+    /// The same, where all that is written to the disk for data is noted in a file.
+    pub fn start_logged(
+        name: &'static str,
+        image: &Image,
+        data: &Path,
+        log: &Path,
+        options: &str,
+    ) -> Vm {
+        let file =
+            |key: &str, path: &Path| format!("{key}.driver=file,{key}.filename={}", path.display());
+        let data = format!("driver=blklogwrites,{},{}", file("file", data), file("log", log));
+        Vm::with(name, image, &data, options)
+    }
+
+    fn with(name: &'static str, image: &Image, data: &str, options: &str) -> Vm {
+        let root = image.root.display();
+        let root = format!("driver=raw,read-only=on,file.driver=file,file.filename={root}");
         let mut command = qemu(image, accelerator(image), options);
         command.arg("-initrd").arg(&image.ram_disk);
-        for (id, drive) in [
-            ("root", disk("root", &image.root, "readonly=on")),
-            ("data", disk("data", data, "file.locking=off")),
-        ] {
-            command
-                .arg("-drive")
-                .arg(drive)
-                .arg("-device")
-                .arg(format!("{},drive={id}", image.machine.disk));
+        for (id, disk) in [("root", root.as_str()), ("data", data)] {
+            command.args(["-blockdev", &format!("{disk},node-name={id}")]);
+            command.args(["-device", &format!("{},drive={id}", image.machine.disk)]);
         }
         Vm::of(name, command)
     }
@@ -161,6 +176,13 @@ impl Vm {
                 Err(RecvTimeoutError::Disconnected) => panic!("no {what} before its end: {self}"),
             }
         }
+    }
+
+    /// Waits until it is off by itself.
+    pub fn wait_for_end(&mut self) {
+        while self.lines.recv_timeout(LIMIT).is_ok() {}
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}: {self}");
     }
 
     /// Between any two instructions: nothing moves, and the disks are as a power cut would leave them.

@@ -9,9 +9,11 @@ mod busybox;
 #[expect(dead_code, reason = "shared with devices of other kinds")]
 #[path = "../device/mod.rs"]
 mod device;
+mod disk_log;
 mod power;
 mod reports;
 mod systemd;
+mod updates;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -72,8 +74,20 @@ fn image() -> &'static Image {
             }
             (name, launcher)
         });
+        let mut launchers = Vec::from(launchers);
+        launchers.push(("update", gate().to_owned()));
         let libraries: Vec<_> = launchers.iter().flat_map(|(_, file)| libraries(file)).collect();
         Image::of(&X86_64, &debian, &launchers, &libraries, folder())
+    })
+}
+
+/// A launcher that takes updates: version 1 of the application `gate`.
+fn gate() -> &'static Path {
+    static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
+    LAUNCHER.get_or_init(|| {
+        let launcher = folder().join("guest-update");
+        std::fs::copy(updates::GATE.dist("1").launcher, &launcher).expect("it is copied");
+        launcher
     })
 }
 

@@ -1,6 +1,7 @@
 //! What every test needs: `xtask` as people call it, and launchers that are built once.
 
 pub mod flips;
+pub mod gate;
 pub mod golden;
 pub mod live;
 pub mod shape;

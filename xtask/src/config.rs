@@ -11,6 +11,7 @@ mod raw;
 mod service;
 mod source;
 pub mod trace;
+mod update;
 mod workspace;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::dist::collect::names::outward;
 use crate::paths::Paths;
+use crate::python::version::Version;
 
 pub use device_side::HOST;
 pub use leakcheck::{Leakcheck, Scenario};
@@ -29,6 +31,7 @@ pub use memory::Memory;
 pub use package::{Format, Init, Package, is_package, is_person, is_user};
 pub use protect::{KeySource, Mode, Protect};
 pub use service::Service;
+pub use update::Update;
 pub use workspace::{Workspace, workspace};
 
 /// What to build, for which device, how.
@@ -122,6 +125,9 @@ impl Config {
             }
             device.target = Some(target.clone());
         }
+        if device.update.is_some() {
+            check_update(&project, &device, &paths)?;
+        }
         if let Some(prefix) = &flags.python {
             device.python = Some(absolute(prefix)?);
         }
@@ -135,6 +141,34 @@ impl Config {
         };
         Ok(Config { paths, project, device, resolution, out })
     }
+}
+
+/// What updates need from elsewhere.
+fn check_update(project: &Project, device: &Device, paths: &Paths) -> Result<()> {
+    let manifest = paths.app_manifest();
+    let table = format!("[package.metadata.pyrmware.update] of {}", manifest.display());
+    if project.protect.sign.is_none() {
+        bail!(
+            "updates are taken from whoever holds the launcher's key, and there is none: say sign = \"KEY\" in \
+             [tool.pyrmware.protect] of {}, or leave out {table}",
+            project.dir.join("pyproject.toml").display()
+        );
+    }
+    if device.extensions == Extensions::Sidecar {
+        bail!(
+            "device {} has extension modules beside the launcher, and an update is one file: leave out \
+             extensions = \"sidecar\", or {table}",
+            device.name
+        );
+    }
+    if project.version.parse::<Version>().is_err() {
+        bail!(
+            "version {:?} of {} cannot be compared with that of an update; it needs to be as PEP 440 says, 1.2.3",
+            project.version,
+            project.dir.join("pyproject.toml").display()
+        );
+    }
+    Ok(())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -318,6 +352,8 @@ pub struct Device {
     pub memory: Option<Memory>,
     /// What it is to those who start it and those who ask it: `[package.metadata.pyrmware.service]`.
     pub service: Service,
+    /// How updates of the application are taken: `[package.metadata.pyrmware.update]`; none: they are not.
+    pub update: Option<Update>,
     /// Which licences may be in the image: `[package.metadata.pyrmware.licenses]`.
     pub licenses: Licenses,
     /// What packages of it say: `[package.metadata.pyrmware.package]`.

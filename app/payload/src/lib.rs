@@ -185,6 +185,16 @@ pub mod keys {
     pub const SERVICE_RESTARTS: &str = "service-restarts";
     /// Milliseconds before the second restart in a row.
     pub const SERVICE_BACK_OFF: &str = "service-back-off";
+    /// The folder of updates; absent: none are taken, and there is nothing of the next four.
+    pub const UPDATE_DIR: &str = "update-dir";
+    /// How often an update is started before it is ready.
+    pub const UPDATE_TRIES: &str = "update-tries";
+    /// Milliseconds that a start of an update has until it is ready.
+    pub const UPDATE_READY_WITHIN: &str = "update-ready-within";
+    /// What a payload needs of the launcher that it is in: an update says the same as what it replaces.
+    pub const LAUNCHER: &str = "launcher";
+    /// The version as text of which that of a newer version is greater, byte by byte.
+    pub const VERSION_ORDER: &str = "version-order";
     /// What a zygote imports before it forks: lines of module names; after a `+`, with all that waits for first use.
     pub const SERVICE_PRELOAD: &str = "service-preload";
 }

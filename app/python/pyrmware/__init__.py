@@ -28,6 +28,7 @@ except ModuleNotFoundError:
 TYPE_CHECKING = False  # type checkers take it as true; `typing` would cost more than this package
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from os import PathLike
     from typing import Final, TypeVar
     from weakref import ref
 
@@ -47,6 +48,7 @@ __all__ = [
     "reloading",
     "snapshot",
     "stopping",
+    "update",
 ]
 
 SOFT: "Final[int]" = 10
@@ -209,6 +211,25 @@ def snapshot(types: "Iterable[str]" = (), objects: "Iterable[ref[object]]" = ())
     return _snapshot(types, objects)
 
 
+def update(path: "str | PathLike[str]") -> "str | None":
+    """Take an update of the application, a file that `cargo xtask dist` has written: it is looked
+    through and copied to where the launcher's next start finds it. Returns its version; None off
+    the device, and where the launcher takes no updates.
+
+    Then end: whoever starts the application again starts the update. It stays once it calls
+    `ready()`; what is never ready is given up, and what ran before runs again.
+
+    Raises RuntimeError where the file is no update for this launcher, not newer than what runs,
+    or was given up before; OSError where it cannot be read or copied.
+    """
+    import os
+
+    path = os.fspath(path)
+    if not isinstance(path, str):
+        raise TypeError(f"update() wants a path as string, not {_kind(path)}")
+    return _update(path)
+
+
 def _check_status(call: str, status: object) -> None:
     if status is not None and not isinstance(status, str):
         raise TypeError(f"{call}() wants a string as status, not {_kind(status)}")
@@ -236,6 +257,7 @@ def _statm() -> "dict[str, int | None]":
 # `memory()` returns the fields of `Memory` as a dict.
 _build: "str | None" = getattr(_launcher, "build", None)
 _ready: "Callable[[str | None], None]" = getattr(_launcher, "ready", _nothing)
+_update: "Callable[[str], str | None]" = getattr(_launcher, "update", _nothing)
 _reloading: "Callable[[str | None], None]" = getattr(_launcher, "reloading", _nothing)
 _stopping: "Callable[[str | None], None]" = getattr(_launcher, "stopping", _nothing)
 _heartbeat: "Callable[[], None]" = getattr(_launcher, "heartbeat", _nothing)

@@ -184,7 +184,12 @@ fn first(args: &[Obj]) -> Py<&Obj> {
 
 /// A damaged payload is not an ImportError: an application that catches those must not run on with half of its code.
 fn intact<T>(result: Result<T, Fault>) -> T {
-    result.unwrap_or_else(|fault| log::fatal(log::EXIT_PAYLOAD, &fault.to_string()))
+    result.unwrap_or_else(|fault| broken(&fault))
+}
+
+fn broken(fault: &Fault) -> ! {
+    crate::update::damaged(fault);
+    log::fatal(log::EXIT_PAYLOAD, &fault.to_string())
 }
 
 /// The path below the launcher's virtual folder; none for every other path.

@@ -55,8 +55,7 @@ pub fn open<T>(path: &str, _: Part, _: &[u8], _: impl FnOnce(&[u8]) -> T) -> T {
 }
 
 fn damaged(path: &str) -> ! {
-    let fault = Fault::Sealed { path: path.to_owned() };
-    log::fatal(log::EXIT_PAYLOAD, &fault.to_string())
+    super::broken(&Fault::Sealed { path: path.to_owned() })
 }
 
 /// The names of an encrypted module's lazy bindings, kept: they are the module's own once it has run.

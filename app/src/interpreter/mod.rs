@@ -15,6 +15,7 @@ use crate::log::{self, EXIT_PAYLOAD, EXIT_PYTHON};
 use crate::memory;
 use crate::object::Py;
 use crate::supervisor::{self, Role};
+use crate::update;
 
 /// Version of the libpython that is linked: ("3.11", "3.11.2").
 pub fn version() -> (&'static str, &'static str) {
@@ -60,6 +61,7 @@ pub fn run(action: Action) -> i32 {
     }
     if service.is_some() {
         started(supervisor::install());
+        started(update::install());
     }
     timing::mark(marks::PYTHON);
     let imported = match (role, &run, &service) {

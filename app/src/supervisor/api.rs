@@ -2,6 +2,7 @@
 
 use super::{notify, pulse, restart, sys};
 use crate::object::{Obj, Py, function, import};
+use crate::update;
 
 /// Offers what the package asks for.
 ///
@@ -28,6 +29,7 @@ pub fn begin_to_speak() -> Py<()> {
 
 fn detach(_: &[Obj]) -> Py {
     pulse::detach();
+    update::be_silent();
     notify::be_silent();
     Ok(Obj::none())
 }
@@ -40,6 +42,7 @@ fn heartbeat(_: &[Obj]) -> Py {
 fn ready(args: &[Obj]) -> Py {
     // To be ready is progress, too.
     pulse::beat();
+    update::settle();
     notify::tell(&format!("READY=1{}", status(args)));
     Ok(Obj::none())
 }

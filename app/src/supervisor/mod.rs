@@ -27,6 +27,7 @@ use std::time::Duration;
 use crate::action::Action;
 use crate::log::{self, Priority};
 use crate::memory::OnHard;
+use crate::{thread, update};
 
 use history::History;
 use listen::Sockets;
@@ -84,7 +85,11 @@ pub fn begin(action: &Action) -> Role {
     // Who records a start wants to see all of it.
     let is_recorded = action.startup.is_some() || action.trace.is_some();
     if settings.zygote && !is_recorded {
-        match Parent::new(settings, history.clone(), Manager::find()) {
+        let launch = update::until().map(|until| {
+            let sockets = sockets.clone();
+            (until, restart::Launch::of(&action.executable, &action.arguments, sockets))
+        });
+        match Parent::new(settings, history.clone(), Manager::find(), launch) {
             Ok(parent) => match parent.run(carried.is_some()) {
                 Outcome::Done(code) => return Role::Done(code),
                 Outcome::Zygote(seed) => {
@@ -123,7 +128,24 @@ pub fn begin(action: &Action) -> Role {
         on_hard,
         grace: settings.grace,
     });
+    if update::until().is_some() {
+        await_update();
+    }
     Role::Alone(Some(Alone { feeder, watch }))
+}
+
+/// An update that is not ready in time has failed, whatever it does instead.
+fn await_update() {
+    let late = || {
+        if !update::wait() {
+            update::tell_late();
+            restart::end_for(update::REASON);
+        }
+    };
+    if let Err(error) = thread::spawn("update", 64 << 10, late) {
+        let text = format!("update: it is not told when it is not ready in time: {error}");
+        log::line(Priority::Warning, &text);
+    }
 }
 
 /// How the zygote of a process with this name is called.

@@ -17,11 +17,13 @@ use super::channel::Channel;
 use super::history::{self, History, Next};
 use super::notify::Manager;
 use super::pulse::{self, Watch};
+use super::restart::Launch;
 use super::settings::Settings;
 use super::sys::{self, Signals};
 use super::watchdog::Feeder;
 use super::{NEVER, restart, tell_wait};
 use crate::log::{self, EXIT_RESTART, Priority};
+use crate::update;
 
 /// Why a worker was ended that gave no sign of life.
 const HANG: &str = "hang";
@@ -123,6 +125,8 @@ pub struct Parent<'a> {
     hangs: u32,
     /// It is over; the exit code.
     done: Option<i32>,
+    /// While an update is on trial: when it must be ready, and how to try again.
+    trial: Option<(Instant, Launch)>,
 }
 
 impl<'a> Parent<'a> {
@@ -134,6 +138,7 @@ impl<'a> Parent<'a> {
         settings: &'a Settings,
         history: History,
         manager: Option<Manager>,
+        trial: Option<(Instant, Launch)>,
     ) -> io::Result<Parent<'a>> {
         let descriptor = sys::signal_descriptor()?;
         pulse::share()?;
@@ -160,6 +165,7 @@ impl<'a> Parent<'a> {
             stopping: false,
             hangs: 0,
             done: None,
+            trial,
         })
     }
 
@@ -177,6 +183,7 @@ impl<'a> Parent<'a> {
             self.ask_for_worker();
             self.wait_for_news();
             self.look_after_worker();
+            self.look_after_update();
             if let Some(code) = self.done {
                 return Outcome::Done(code);
             }
@@ -286,7 +293,8 @@ impl<'a> Parent<'a> {
         };
         let is_worker = self.unfit && matches!(self.worker, Worker::Runs(_));
         let zygote = (self.zygote.is_none() && !is_worker).then_some(self.zygote_at);
-        let due = [worker, hang, kill, long, zygote, self.feeder.next()];
+        let trial = self.trial.as_ref().map(|(until, _)| *until);
+        let due = [worker, hang, kill, long, zygote, trial, self.feeder.next()];
         let due = due.into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
     }
@@ -525,7 +533,11 @@ impl<'a> Parent<'a> {
                 log::line(Priority::Warning, &text);
                 self.tell(&format!("STATUS=starts again: {reason}"));
                 let next = self.history.ended(&reason, ran);
-                self.go_on(next);
+                match (next, update::until()) {
+                    // Each start of an update counts, and only a new launcher may go back to what was before.
+                    (Next::After(wait), Some(_)) => self.start_anew(wait),
+                    _ => self.go_on(next),
+                }
             }
         }
     }
@@ -556,6 +568,41 @@ impl<'a> Parent<'a> {
         let (watch, hangs, manager) = (&mut self.watch, self.hangs, &self.manager);
         let tell = |message: &str| manager.iter().for_each(|manager| manager.tell(message));
         self.feeder.feed(|| hangs < HANGS && watch.is_well(), tell);
+    }
+
+    /// An update that is not ready in time has failed, whatever it does instead.
+    fn look_after_update(&mut self) {
+        if self.trial.as_ref().is_none_or(|(until, _)| Instant::now() < *until) {
+            return;
+        }
+        if update::until().is_none() {
+            self.trial = None;
+            return;
+        }
+        update::tell_late();
+        match self.history.ended(update::REASON, Duration::ZERO) {
+            Next::After(wait) => self.start_anew(wait),
+            next @ Next::GiveUp => self.go_on(next),
+        }
+    }
+
+    /// Becomes a new launcher, after this time.
+    fn start_anew(&mut self, wait: Duration) {
+        self.end_zygote();
+        if let Worker::Runs(Running { pid, .. }) = self.worker {
+            sys::kill(pid, libc::SIGKILL);
+            sys::wait_for(pid);
+        }
+        if !wait.is_zero() {
+            tell_wait(&self.history, wait, self.manager.as_ref());
+            std::thread::sleep(wait);
+        }
+        if let Some((_, launch)) = &self.trial {
+            self.signals.ignore();
+            let error = launch.again(&self.history);
+            log::line(Priority::Error, &format!("update: cannot start again: {error}"));
+        }
+        self.leave(EXIT_RESTART);
     }
 
     /// The application has ended, and this process does the same.

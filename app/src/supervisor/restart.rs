@@ -24,18 +24,23 @@ pub const VARIABLE: &str = "PYRMWARE_RESTARTED";
 /// Why a process ends that is over its hard limit.
 pub const MEMORY: &str = "memory";
 
-/// How this process was started, and how it is to end.
-struct Start {
+/// How this process was started.
+pub struct Launch {
     executable: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
     folder: Option<CString>,
     mask: libc::sigset_t,
+    sockets: Sockets,
+}
+
+/// The same, and how it is to end.
+struct Start {
+    launch: Launch,
     process: u32,
     at: Instant,
     history: Mutex<History>,
     last_exit: Option<String>,
-    sockets: Sockets,
     on_hard: OnHard,
     grace: Duration,
 }
@@ -62,32 +67,61 @@ pub struct Run<'a> {
     pub grace: Duration,
 }
 
+impl Launch {
+    /// What this process has been started with, before anything changes it.
+    pub fn of(executable: &str, arguments: &[OsString], sockets: Sockets) -> Launch {
+        let c_string = |bytes: Vec<u8>| CString::new(bytes).ok();
+        let replaced = sockets.environment(sys::own_pid());
+        let is_replaced = |name: &OsString| replaced.iter().any(|(replaced, _)| name == replaced);
+        let environment = std::env::vars_os()
+            .filter(|(name, _)| name != VARIABLE && !is_replaced(name))
+            .chain(replaced.iter().map(|(name, value)| (name.into(), value.into())));
+        let environment = environment.filter_map(|(name, value)| {
+            c_string([name.as_bytes(), b"=", value.as_bytes()].concat())
+        });
+        let folder = std::env::current_dir().ok().map(|folder| folder.into_os_string().into_vec());
+        let arguments = arguments.iter().filter_map(|word| c_string(word.as_bytes().into()));
+        Launch {
+            executable: c_string(executable.into()).unwrap_or_default(),
+            arguments: arguments.collect(),
+            environment: environment.collect(),
+            folder: folder.and_then(c_string),
+            mask: sys::mask(),
+            sockets,
+        }
+    }
+
+    /// Becomes a new launcher; returns where that cannot be done.
+    pub fn again(&self, history: &History) -> std::io::Error {
+        let variable = format!("{VARIABLE}={}", history.carried());
+        let variable = CString::new(variable).unwrap_or_default();
+        let pointers = |strings: &[CString]| -> Vec<*const c_char> {
+            strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+        };
+        let environment: Vec<CString> =
+            self.environment.iter().cloned().chain([variable]).collect();
+        let (arguments, environment) = (pointers(&self.arguments), pointers(&environment));
+        self.sockets.keep_over_exec();
+        sys::set_mask(&self.mask);
+        // SAFETY: all are C strings that live on; lists end with null. `execve` ends all other threads.
+        unsafe {
+            if let Some(folder) = &self.folder {
+                libc::chdir(folder.as_ptr());
+            }
+            libc::execve(self.executable.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+        }
+        std::io::Error::last_os_error()
+    }
+}
+
 /// Remembers how this process was started, before Python changes any of it.
 pub fn remember(run: Run<'_>) {
-    let c_string = |bytes: Vec<u8>| CString::new(bytes).ok();
-    let replaced = run.sockets.environment(sys::own_pid());
-    let is_replaced = |name: &OsString| replaced.iter().any(|(replaced, _)| name == replaced);
-    let environment = std::env::vars_os()
-        .filter(|(name, _)| name != VARIABLE && !is_replaced(name))
-        .chain(replaced.iter().map(|(name, value)| (name.into(), value.into())));
-    let environment = environment
-        .filter_map(|(name, value)| c_string([name.as_bytes(), b"=", value.as_bytes()].concat()));
-    let folder = std::env::current_dir().ok().map(|folder| folder.into_os_string().into_vec());
     let start = Start {
-        executable: c_string(run.executable.into()).unwrap_or_default(),
-        arguments: run
-            .arguments
-            .iter()
-            .filter_map(|word| c_string(word.as_bytes().into()))
-            .collect(),
-        environment: environment.collect(),
-        folder: folder.and_then(c_string),
-        mask: sys::mask(),
+        launch: Launch::of(run.executable, run.arguments, run.sockets),
         process: std::process::id(),
         at: Instant::now(),
         last_exit: run.history.last_exit.clone(),
         history: Mutex::new(run.history),
-        sockets: run.sockets,
         on_hard: run.on_hard,
         grace: run.grace,
     };
@@ -161,7 +195,7 @@ extern "C" fn at_exit() {
             // what this one has locked or listens to is free before.
             notify::tell_last(&format!("ended {EXIT_RESTART}"));
         }
-        end(start);
+        end(start, MEMORY);
     }
 }
 
@@ -170,9 +204,18 @@ pub fn insist() {
     if !ENDED.swap(true, Ordering::AcqRel) {
         log::line(Priority::Error, "memory: the application has not ended in time");
         match START.get() {
-            Some(start) => end(start),
+            Some(start) => end(start, MEMORY),
             None => sys::exit_now(EXIT_RESTART),
         }
+    }
+}
+
+/// Ends the process at once, for another reason than its memory.
+pub fn end_for(reason: &str) {
+    if !ENDED.swap(true, Ordering::AcqRel)
+        && let Some(start) = START.get()
+    {
+        end(start, reason);
     }
 }
 
@@ -181,52 +224,32 @@ fn history(start: &Start) -> std::sync::MutexGuard<'_, History> {
 }
 
 /// Ends this process: it becomes a new launcher, or asks for one.
-fn end(start: &Start) -> ! {
+fn end(start: &Start, reason: &str) -> ! {
     match start.on_hard {
         OnHard::Exec => {}
         // The parent knows.
         OnHard::Zygote => sys::exit_now(EXIT_RESTART),
         OnHard::Exit | OnHard::Report => {
             // One of both keeps it for the next start.
-            notify::tell_parent(&format!("leave {MEMORY}"));
-            history(start).leave(MEMORY);
+            notify::tell_parent(&format!("leave {reason}"));
+            history(start).leave(reason);
             sys::exit_now(EXIT_RESTART)
         }
     }
     let mut history = history(start);
-    match history.ended(MEMORY, start.at.elapsed()) {
+    match history.ended(reason, start.at.elapsed()) {
         Next::After(wait) => std::thread::sleep(wait),
         Next::GiveUp => {
-            log::line(Priority::Error, &gives_up("memory: ", history.short_runs));
+            log::line(Priority::Error, &gives_up(&format!("{reason}: "), history.short_runs));
             sys::exit_now(EXIT_RESTART)
         }
     }
-    let error = become_new(start, &history.carried());
-    log::line(Priority::Error, &format!("memory: cannot start again: {error}"));
+    let error = start.launch.again(&history);
+    log::line(Priority::Error, &format!("{reason}: cannot start again: {error}"));
     sys::exit_now(EXIT_RESTART)
 }
 
 /// What is told then.
 pub fn gives_up(what: &str, short_runs: u32) -> String {
     format!("{what}ended {short_runs} times in a row within minutes; gives up")
-}
-
-/// Becomes a new launcher; returns where that cannot be done.
-fn become_new(start: &Start, carried: &str) -> std::io::Error {
-    let variable = CString::new(format!("{VARIABLE}={carried}")).unwrap_or_default();
-    let pointers = |strings: &[CString]| -> Vec<*const c_char> {
-        strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
-    };
-    let environment: Vec<CString> = start.environment.iter().cloned().chain([variable]).collect();
-    let (arguments, environment) = (pointers(&start.arguments), pointers(&environment));
-    start.sockets.keep_over_exec();
-    sys::set_mask(&start.mask);
-    // SAFETY: all are C strings that live on; lists end with null. `execve` ends all other threads.
-    unsafe {
-        if let Some(folder) = &start.folder {
-            libc::chdir(folder.as_ptr());
-        }
-        libc::execve(start.executable.as_ptr(), arguments.as_ptr(), environment.as_ptr());
-    }
-    std::io::Error::last_os_error()
 }

@@ -11,6 +11,7 @@ use super::memory::{self, Memory};
 use super::package::{self, Package};
 use super::service::{self, Service};
 use super::source::{Complaint, Source};
+use super::update::{self, Update};
 use super::{Device, Extensions, Link, raw};
 
 /// Keys of `[tool.pyrmware]`, which are often looked for here.
@@ -58,9 +59,10 @@ pub(super) fn check(source: &Source, folder: &Path) -> Result<DeviceSide, Compla
     let has_zygote = memory.as_ref().is_some_and(Memory::has_zygote);
     let check_service = |table| service::check(source, table, has_zygote);
     let service = ours.service.as_ref().map(check_service).transpose()?.unwrap_or_default();
+    let update = ours.update.as_ref().map(|table| update::check(source, table)).transpose()?;
     let licenses = licenses::check(source, &ours.licenses)?;
     let package = package::check(source, &ours.package)?;
-    let whole = Whole { locked_down: ours.locked_down, memory, service, licenses, package };
+    let whole = Whole { locked_down: ours.locked_down, memory, service, update, licenses, package };
     let mut devices = BTreeMap::new();
     for (name, device) in ours.device {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
@@ -122,6 +124,7 @@ fn device(
         locked_down: whole.locked_down,
         memory: whole.memory.clone(),
         service: whole.service.clone(),
+        update: whole.update.clone(),
         licenses: whole.licenses.clone(),
         package: whole.package.clone(),
         architecture: package::architectures(source, &device.architecture)?,
@@ -138,6 +141,7 @@ struct Whole {
     locked_down: bool,
     memory: Option<Memory>,
     service: Service,
+    update: Option<Update>,
     licenses: Licenses,
     package: Package,
 }

@@ -206,6 +206,7 @@ pub struct DeviceSide {
     pub locked_down: bool,
     pub memory: Option<Spanned<Memory>>,
     pub service: Option<Spanned<Service>>,
+    pub update: Option<Spanned<Update>>,
     #[serde(default)]
     pub licenses: Licenses,
     #[serde(default)]
@@ -248,6 +249,15 @@ pub struct Service {
     pub restarts: Option<Spanned<u32>>,
     pub back_off: Option<Spanned<Value>>,
     pub preload: Option<Vec<Text>>,
+}
+
+/// `[package.metadata.pyrmware.update]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Update {
+    pub dir: Option<Text>,
+    pub tries: Option<Spanned<u32>>,
+    pub ready_within: Option<Spanned<Value>>,
 }
 
 /// `[package.metadata.pyrmware.licenses]`.

@@ -14,7 +14,7 @@ use memchr::memmem;
 use sha2::{Digest, Sha256};
 
 use super::hex;
-use super::pack::{self, Packed};
+use super::pack::{self, Packed, update};
 use super::parallel;
 use super::resolve::{LinkPlan, Plan};
 
@@ -64,6 +64,7 @@ pub fn run(plan: &Plan, mut packed: Packed, stage: &Path) -> Result<Image> {
     place(&path, &launcher)?;
     let sha256 = hex(&Sha256::digest(&launcher));
     let bytes = launcher.len() as u64;
+    update::write(plan, &packed, stage)?;
     Ok(Image { packed, stage: stage.to_owned(), launcher: path, bytes, sha256, code })
 }
 

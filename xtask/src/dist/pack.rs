@@ -12,6 +12,7 @@ mod seal;
 mod strip;
 #[cfg(test)]
 mod tests;
+pub mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -296,7 +297,9 @@ fn settings(plan: &Plan, compiled: &Compiled) -> Result<BTreeMap<String, String>
         (keys::LOCKED_DOWN, device.locked_down.to_string()),
         (keys::DONE_WITHOUT, done_without),
     ];
-    let all = all.into_iter().chain(memory).chain(service).chain(preload);
+    let update = device.update.as_ref().map(|update| update::settings(plan, compiled, update));
+    let update = update.transpose()?.into_iter().flatten();
+    let all = all.into_iter().chain(memory).chain(service).chain(preload).chain(update);
     Ok(all.map(|(key, value)| (key.to_owned(), value)).collect())
 }
 

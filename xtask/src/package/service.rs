@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::config::{Config, Init, is_user};
+use crate::config::{Config, Init, Update, is_user};
 
 /// The application as a service.
 #[derive(Debug, Clone, Default)]
@@ -81,10 +81,13 @@ impl Service {
         let grace = memory.map(|memory| memory.grace());
         let reports = memory.and_then(|memory| memory.report_dir());
         let mut writable: BTreeSet<String> = package.writable.iter().cloned().collect();
-        let below = reports.and_then(|dir| dir.strip_prefix("/var/lib/")?.split('/').next());
-        let state = package.state.clone().or(below.map(str::to_owned));
-        // Reports that are not in its own folder.
-        writable.extend(reports.filter(|_| below != state.as_deref()).map(str::to_owned));
+        let update = config.device.update.as_ref().map(Update::dir);
+        let below = |dir: &str| dir.strip_prefix("/var/lib/")?.split('/').next().map(str::to_owned);
+        let state = package.state.clone();
+        let state = state.or_else(|| reports.and_then(below)).or_else(|| update.and_then(below));
+        // Folders that are not in its own.
+        let outside = reports.into_iter().chain(update).filter(|dir| below(dir) != state);
+        writable.extend(outside.map(str::to_owned));
         // With a zygote an application that hangs is replaced first.
         let patience = if zygote { grace.unwrap_or_default() } else { Duration::ZERO };
         let key = config.project.protect.key.as_ref().and_then(|key| key.kind());

@@ -57,6 +57,30 @@ impl Version {
         self.local.iter().map(part).cmp(other.local.iter().map(part))
     }
 
+    /// Text of which that of a greater version is greater, byte by byte: numbers are as many bytes as they have
+    /// digits, after a byte for that many; where something ends there is a byte that is less than what could
+    /// follow.
+    pub fn order(&self) -> String {
+        let number = |number: u128| {
+            let digits = number.to_string();
+            format!("{}{digits}", char::from(b'A' + digits.len() as u8))
+        };
+        let (epoch, release, (kind, pre), post, dev) = self.key();
+        let mut text = number(epoch.into());
+        release.iter().for_each(|part| text += &number(u128::from(*part)));
+        // What follows a release is less than a further number of it.
+        text += &format!("0{kind}{}", number(pre.into()));
+        text += &u128::try_from(post).map_or_else(|_| "0".to_owned(), number);
+        text += &number(dev);
+        for part in &self.local {
+            text += &match part.parse::<u64>() {
+                Ok(part) => format!("2{}", number(part.into())),
+                Err(_) => format!("1{part} "),
+            };
+        }
+        text
+    }
+
     /// Whether the first release numbers (missing ones are 0) are those of `prefix`.
     fn starts_with(&self, prefix: &Self) -> bool {
         let padded = self.release.iter().copied().chain(std::iter::repeat(0));
@@ -323,6 +347,14 @@ mod tests {
         for pair in versions.windows(2) {
             assert!(pair[0] < pair[1], "{} < {}", pair[0], pair[1]);
         }
+        let further = ["1.0.0.1", "1.9", "1.99", "2", "10", "1.0+abcd.5", "1.0+5.a", "20261129.1"];
+        let further = further.iter().map(|text| text.parse().unwrap());
+        let versions: Vec<Version> = versions.into_iter().chain(further).collect();
+        for (a, b) in versions.iter().flat_map(|a| versions.iter().map(move |b| (a, b))) {
+            assert_eq!(a.cmp(b), a.order().cmp(&b.order()), "{a} and {b}");
+        }
+        let [a, b] = ["1.0", "1.0.0"].map(|text| text.parse::<Version>().unwrap().order());
+        assert_eq!(a, b);
     }
 
     #[test]

@@ -110,6 +110,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         locked_down: false,
         memory: None,
         service: Service::default(),
+        update: None,
         licenses: Default::default(),
         package: Default::default(),
         architecture: Default::default(),

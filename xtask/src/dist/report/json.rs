@@ -10,6 +10,7 @@ use crate::dist::Record;
 use crate::dist::collect::{Distribution, Origin};
 use crate::dist::compile::Compiled;
 use crate::dist::link::Image;
+use crate::dist::pack::update;
 use crate::dist::prune::Kept;
 use crate::dist::resolve::{LinkPlan, Plan};
 use crate::dist::scan::{Hazard, Site};
@@ -58,6 +59,8 @@ pub struct Report<'a> {
     protect: BTreeMap<&'a str, String>,
     /// Whether the payload is signed.
     signed: bool,
+    /// The same payload as an update, a file of the image folder; none: the launcher takes no updates.
+    update: Option<String>,
     /// What may not work, or not be the same, without sources, documentation or the rest of a package:
     /// module of application or dependencies -> places.
     hazards: BTreeMap<&'a str, &'a BTreeSet<Hazard>>,
@@ -176,6 +179,7 @@ impl<'a> Report<'a> {
                 .map(|(name, mode)| (name.as_str(), mode.to_string()))
                 .collect(),
             signed: sealed.signer.is_some(),
+            update: config.device.update.as_ref().map(|_| update::file_name(project)),
             hazards: hazards(kept),
             missing_imports: missing(&kept.graph.missing),
             stages: stages(record),
