@@ -39,7 +39,7 @@ const APPLETS: [&str; 19] = [
 pub struct Image {
     /// What it boots on.
     pub machine: &'static Machine,
-    /// A compressed kernel.
+    /// The kernel, as qemu starts it.
     pub kernel: PathBuf,
     /// The initial RAM disk.
     pub ram_disk: PathBuf,

@@ -59,7 +59,7 @@ pub const ARMV7: Machine = Machine {
     board: &["-machine", "virt", "-cpu", "cortex-a15"],
     console: "ttyAMA0",
     disk: "virtio-blk-device",
-    memory: 96,
+    memory: 64,
 };
 
 impl Machine {
