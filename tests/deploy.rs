@@ -67,6 +67,12 @@ impl Device {
         self.folder.path().join(name)
     }
 
+    /// `cargo xtask on` there.
+    fn on(&self, words: &[&str]) -> Task {
+        let task = support::xtask().env("PYRMWARE_SSH_CONFIG", self.path("ssh_config"));
+        task.args(["on", "--host", "device", "--"]).args(words)
+    }
+
     /// `cargo xtask deploy` of a project there, in a workspace.
     fn deploy(&self, workspace: &Path, project: &Path, args: &[&str]) -> Ended {
         let target = support::scratch().join("workspaces/target");
@@ -184,4 +190,45 @@ fn what_keeps_a_launcher_from_a_device_is_said() {
     let text = fs::read_to_string(&gone).expect("it can be read").replace("Port ", "Port 1\n#");
     fs::write(&gone, text).expect("it is written");
     fails(&["--path", &place], &["ssh does not reach device", "Connection refused"]);
+}
+
+#[test]
+fn a_launcher_is_verified_and_run_on_the_device() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let device = Device::new("");
+    let table = "[package.metadata.pyrmware.device.board]\nhost = \"device\"\nrunner = \"ssh\"\n";
+    let clone = workspace("on", "", table);
+    let target = support::scratch().join("workspaces/target");
+    share_tools(&target.join("pyrmware"));
+    let task = |verb: &str| {
+        let task = support::xtask().cwd(&clone).env("CARGO_TARGET_DIR", &target);
+        let task = task.env("PYRMWARE_SSH_CONFIG", device.path("ssh_config"));
+        let task = task.args([verb, "--device", "board", "--project"]);
+        task.arg(support::project("hello")).args(support::python())
+    };
+    let ended = task("run").args(["--", "--exit", "3"]).run().exits(3);
+    assert_eq!(ended.out(), "before exit\nfinally ran\n", "{ended}");
+    let ended = task("run").args(["--quiet", "--", "--stdin"]).stdin("through").run().success();
+    assert_eq!((ended.out(), ended.err()), ("through".into(), String::new()), "{ended}");
+
+    // Any program; it is copied once.
+    let program = folder.path().join("it's");
+    fs::write(&program, "#!/bin/sh\necho \"$1\" \"$PYRMWARE_SAID\"; exit 4\n").expect("written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let path = program.display().to_string();
+    let ended = device.on(&[&path, "a 'b'"]).env("PYRMWARE_SAID", "$c").run().exits(4);
+    assert_eq!(ended.out(), "a 'b' $c\n", "{ended}");
+    assert!(ended.err().contains("Copying") && ended.err().contains("to device:"), "{ended}");
+    let ended = device.on(&[&path, "again"]).run().exits(4);
+    assert_eq!((ended.out(), ended.err()), ("again \n".into(), String::new()), "{ended}");
+
+    let missing = folder.path().join("none").display().to_string();
+    let ended = device.on(&[&missing]).run().exits(1);
+    assert!(ended.err().starts_with(&format!("error: cannot read {missing}")), "{ended}");
+    // Nobody says where the device is.
+    let ended = support::xtask().cwd(&clone).args(["deploy"]).run().exits(1);
+    let manifest = clone.join("app/Cargo.toml").canonicalize().expect("it is there");
+    let text =
+        "nothing says where device host is: give --host HOST, or host = \"…\" in its table in";
+    assert_eq!(ended.err(), format!("error: {text} {}\n", manifest.display()));
 }

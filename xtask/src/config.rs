@@ -344,6 +344,10 @@ pub struct Device {
     pub link: Option<Link>,
     /// Who links for another machine; none: what cargo is configured with, else GNU's cross compiler.
     pub linker: Option<PathBuf>,
+    /// Whom ssh calls to reach it.
+    pub host: Option<String>,
+    /// Who runs its launchers for the machine that builds.
+    pub runner: RunBy,
     /// Where extension modules go.
     pub extensions: Extensions,
     /// Whether the launcher ignores `PYRMWARE_*`: `[package.metadata.pyrmware] locked-down`.
@@ -360,6 +364,16 @@ pub struct Device {
     pub package: Package,
     /// Its architecture, where a format's own word for it is not meant.
     pub architecture: BTreeMap<Format, String>,
+}
+
+/// Who runs a device's launchers for the machine that builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunBy {
+    /// That machine itself, or qemu's user mode.
+    #[default]
+    Qemu,
+    /// The device.
+    Ssh,
 }
 
 /// How libpython is linked.

@@ -3,8 +3,6 @@
 //! The device needs an ssh server, a shell, `cat`, `mv` and `tar`. What is there is kept until the new launcher has
 //! started, and put back when it does not.
 
-mod host;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,10 +14,11 @@ use crate::config::{Config, Flags};
 use crate::dist;
 use crate::dist::collect::device::numbers;
 use crate::dist::collect::names;
+use crate::on;
 use crate::package::image::Image;
+use crate::ssh::Host;
 use crate::target::Target;
 use crate::ui::{self, Ui};
-use host::Host;
 
 /// Build, put the launcher onto a device, start it anew, and fetch its memory reports
 #[derive(Debug, clap::Args)]
@@ -31,9 +30,9 @@ Examples:
 
 Keys, ports and jump hosts are ssh's own: ~/.ssh/config, or --ssh-config.")]
 pub struct Args {
-    /// Whom ssh is to call: a name of its configuration, or user@address
+    /// Whom ssh is to call: a name of its configuration, or user@address [default: the device's]
     #[arg(long, value_name = "HOST")]
-    host: String,
+    host: Option<String>,
     /// Where the launcher is on the device [default: /usr/bin/APP; /usr/lib/NAME/APP where files belong beside it]
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
@@ -41,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "COMMAND")]
     restart: Option<String>,
     /// A configuration for ssh instead of the user's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = on::CONFIG)]
     ssh_config: Option<PathBuf>,
     #[command(flatten)]
     flags: Flags,
@@ -104,7 +103,14 @@ impl Args {
     /// not start there.
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let config = Config::load(&self.flags)?;
-        let host = Host::new(&self.host, self.ssh_config.as_deref())?;
+        let host = self.host.as_ref().or(config.device.host.as_ref()).with_context(|| {
+            format!(
+                "nothing says where device {} is: give --host HOST, or host = \"…\" in its table in {}",
+                config.device.name,
+                config.paths.app_manifest().display()
+            )
+        })?;
+        let host = Host::new(host, self.ssh_config.as_deref())?;
         let (project, package) = (config.project.name.clone(), config.device.package.clone());
         let service = package.name.unwrap_or_else(|| names::normalise(&project));
         let prefix = package.prefix.unwrap_or_else(|| "/usr".to_owned());

@@ -157,7 +157,7 @@ fn build(config: Config, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome {
         environment: environment.map(|(name, value)| (name, value.to_owned())).collect(),
         interpreter: plan.interpreter,
-        runner: plan.cross.and_then(|cross| cross.runner),
+        runner: plan.runner,
         target: plan.target,
         epoch: plan.epoch,
         launcher: plan.config.out.join(&plan.config.project.name),

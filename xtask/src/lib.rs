@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod leakcheck;
 mod licenses;
 pub mod memory;
+pub mod on;
 pub mod package;
 pub mod paths;
 pub mod plan;
@@ -20,6 +21,7 @@ pub mod protect;
 pub mod python;
 pub mod run;
 pub mod size;
+mod ssh;
 pub mod startup;
 pub mod symbolicate;
 pub mod sysroot;
@@ -51,6 +53,7 @@ enum Verb {
     Package(package::Args),
     Deploy(deploy::Args),
     Run(run::Args),
+    On(on::Args),
     Trace(trace::Args),
     Plan(plan::Args),
     Why(why::Args),
@@ -100,6 +103,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Package(verb) => verb.run(&ui),
         Verb::Deploy(verb) => verb.run(&ui),
         Verb::Run(verb) => verb.run(&ui),
+        Verb::On(verb) => verb.run(&ui),
         Verb::Trace(verb) => verb.run(&ui),
         Verb::Plan(verb) => verb.run(&ui),
         Verb::Why(verb) => verb.run(&ui),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use pyrmware_payload::Entry;
 use serde_json::{Value, json};
 
-use crate::config::{Config, Extensions, Flags};
+use crate::config::{Config, Extensions, Flags, RunBy};
 use crate::dist::collect::device;
 use crate::dist::resolve::{self, Cross, LinkPlan, Plan};
 use crate::paths::relative;
@@ -73,6 +73,7 @@ fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
     ];
     if let Some(cross) = &plan.cross {
         lines.extend(machine_of(cross, &short));
+        lines.push(("runs here in", runner(plan)));
     }
     push_list(
         &mut lines,
@@ -105,17 +106,24 @@ fn interpreter(plan: &Plan) -> String {
     }
 }
 
+/// Who runs its launchers.
+fn runner(plan: &Plan) -> String {
+    match (&plan.runner, plan.config.device.runner, &plan.config.device.host) {
+        (Some(_), RunBy::Ssh, Some(host)) => format!("{host}, by ssh"),
+        (Some(runner), ..) => runner.program.display().to_string(),
+        (None, ..) => "nothing: it is not verified".to_owned(),
+    }
+}
+
 /// What another machine takes.
-fn machine_of(cross: &Cross, short: &dyn Fn(&Path) -> String) -> [(&'static str, String); 4] {
+fn machine_of(cross: &Cross, short: &dyn Fn(&Path) -> String) -> [(&'static str, String); 3] {
     let linker = cross.linker.as_ref().map(|linker| linker.display().to_string());
-    let runner = cross.runner.as_ref().map(|runner| runner.program.display().to_string());
     let glibc = device::glibc(&cross.folders, cross.target.triple);
     let glibc = glibc.map_or("another C library".to_owned(), |(a, b)| format!("glibc {a}.{b}"));
     [
         ("sysroot", short(&cross.sysroot)),
         ("C library", glibc),
         ("linker", linker.unwrap_or_else(|| "as cargo is configured".into())),
-        ("runs here in", runner.unwrap_or_else(|| "nothing: it is not verified".into())),
     ]
 }
 
@@ -179,7 +187,7 @@ fn machine(plan: &Plan) -> Value {
         "link": plan.link,
         "sysroot": plan.cross.as_ref().map(|cross| &cross.sysroot),
         "linker": plan.cross.as_ref().and_then(|cross| cross.linker.as_ref()),
-        "runner": plan.cross.as_ref().and_then(|cross| cross.runner.as_ref()),
+        "runner": plan.runner,
         "lock": plan.lock,
         "site": plan.site,
         "dependencies": dependencies,

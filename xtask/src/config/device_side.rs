@@ -12,7 +12,7 @@ use super::package::{self, Package};
 use super::service::{self, Service};
 use super::source::{Complaint, Source};
 use super::update::{self, Update};
-use super::{Device, Extensions, Link, raw};
+use super::{Device, Extensions, Link, RunBy, raw};
 
 /// Keys of `[tool.pyrmware]`, which are often looked for here.
 const PYTHON_SIDE: [&str; 8] =
@@ -112,6 +112,8 @@ fn device(
             &[("static", Some(Link::Static)), ("shared", Some(Link::Shared))],
         )?,
         linker: device.linker.as_ref().map(|text| linker(folder, text.get_ref())),
+        host: device.host.as_ref().map(|text| text.get_ref().clone()),
+        runner: runner(source, device)?,
         extensions: choose(
             source,
             device.extensions.as_ref(),
@@ -129,6 +131,17 @@ fn device(
         package: whole.package.clone(),
         architecture: package::architectures(source, &device.architecture)?,
     })
+}
+
+fn runner(source: &Source, device: &raw::Device) -> Result<RunBy, Complaint> {
+    let words = [("qemu", RunBy::Qemu), ("ssh", RunBy::Ssh)];
+    let by = choose(source, device.runner.as_ref(), &words)?;
+    match (&device.runner, by, &device.host) {
+        (Some(text), RunBy::Ssh, None) => Err(source
+            .complain(text.span(), "nothing says where the device is")
+            .help("host = \"root@192.168.1.7\" does, or a name of ssh's configuration")),
+        _ => Ok(by),
+    }
 }
 
 /// A program on `PATH`, or a path relative to the launcher's package.

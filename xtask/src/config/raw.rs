@@ -310,6 +310,8 @@ pub struct Device {
     pub python: Option<Text>,
     pub link: Option<Text>,
     pub linker: Option<Text>,
+    pub host: Option<Text>,
+    pub runner: Option<Text>,
     pub extensions: Option<Text>,
     #[serde(default)]
     pub architecture: BTreeMap<Text, Text>,

@@ -20,7 +20,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::config::Config;
+use crate::config::{Config, RunBy};
 use crate::dist::parallel;
 use crate::python::{self, Choice, Interpreter, sysroot};
 use crate::target::Target;
@@ -42,6 +42,8 @@ pub struct Plan {
     pub link: LinkPlan,
     /// What it takes to build for another machine; none: the launcher is for this one.
     pub cross: Option<Cross>,
+    /// Who runs the launcher for this machine; none: it does so itself, or nobody can.
+    pub runner: Option<Runner>,
     /// The cargo to call (`$CARGO`).
     pub cargo: PathBuf,
     /// Where the dependencies' versions and hashes come from, or are now written.
@@ -86,6 +88,7 @@ pub fn run(mut config: Config) -> Result<Plan> {
         target,
         interpreter,
         link,
+        runner: runner(&config, cross.as_ref())?,
         cross,
         cargo: cargo()?,
         lock: None,
@@ -99,6 +102,14 @@ pub fn run(mut config: Config) -> Result<Plan> {
         dependencies(&mut plan)?;
     }
     Ok(plan)
+}
+
+/// Who runs the launcher, where this machine does not do so itself.
+fn runner(config: &Config, cross: Option<&Cross>) -> Result<Option<Runner>> {
+    match (config.device.runner, &config.device.host) {
+        (RunBy::Ssh, Some(host)) => Runner::by_ssh(host).map(Some),
+        _ => Ok(cross.and_then(|cross| Runner::of(&cross.target, &cross.sysroot))),
+    }
 }
 
 /// The interpreter that goes in, and the triple of the machine that it is for.

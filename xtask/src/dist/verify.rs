@@ -130,9 +130,9 @@ fn self_test(plan: &Plan, image: &Image) -> Result<(Option<Course>, BTreeSet<Ask
     Ok((course, asked))
 }
 
-/// Who runs the launcher, if it is for another machine.
+/// Who runs the launcher, if it is not this machine itself.
 fn runner(plan: &Plan) -> Option<&Runner> {
-    plan.cross.as_ref()?.runner.as_ref()
+    plan.runner.as_ref()
 }
 
 /// How long it may take.

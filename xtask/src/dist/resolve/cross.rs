@@ -1,11 +1,10 @@
-//! What it takes to build for another machine, and to try here what was built.
+//! What it takes to build for another machine.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::runner::Runner;
 use crate::config::Device;
 use crate::dist::link::rustflags;
 use crate::paths::Paths;
@@ -23,8 +22,6 @@ pub struct Cross {
     pub folders: Vec<PathBuf>,
     /// Who links; none: cargo's configuration says it.
     pub linker: Option<PathBuf>,
-    /// Who runs its programs here; none: this machine itself, or nobody.
-    pub runner: Option<Runner>,
 }
 
 impl Cross {
@@ -50,7 +47,6 @@ impl Cross {
         Ok(Cross {
             folders: folders(&sysroot, &target),
             linker: linker(&target, device, paths)?,
-            runner: Runner::of(&target, &sysroot),
             target,
             sysroot,
         })

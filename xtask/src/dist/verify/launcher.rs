@@ -45,6 +45,7 @@ pub fn run(launcher: &Path, start: &Start<'_>, timeout: Duration) -> Result<(Str
         .current_dir(&cwd)
         .env_clear()
         .env("PATH", "/nonexistent")
+        .envs(start.runner.map(Runner::environment).unwrap_or_default())
         .envs(start.variables.iter().copied())
         .stdin(if start.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(Stdio::piped())

@@ -89,14 +89,21 @@ impl Host {
         Ok(self.run(script, words, &[])?.stdout)
     }
 
+    /// ssh with its options, to which more can be added.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.ssh);
+        command.args(&self.options);
+        command
+    }
+
     fn run(&self, script: &str, words: &[&str], stdin: &[u8]) -> Result<std::process::Output> {
         // ssh gives its words to the device's shell as one line.
         let shell = ["sh", "-c", script, "sh"];
         let words: Vec<String> = shell.iter().chain(words).map(|word| quoted(word)).collect();
         let line = words.join(" ");
         let failed = || format!("cannot start {}", self.ssh.display());
-        let mut child = Command::new(&self.ssh)
-            .args(&self.options)
+        let mut child = self
+            .command()
             .args(["--", &self.name, &line])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
