@@ -48,12 +48,17 @@ impl Folder {
     /// It cannot be read, or others can write to it.
     pub fn find(&self, name: &str) -> io::Result<Option<Found>> {
         let path = self.0.join(name);
-        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path);
+        // Whatever lies there, a start does not wait for it.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&path);
         let file = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
         let status = file.metadata()?;
+        if !status.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+        }
         let others = |status: &fs::Metadata| {
             // SAFETY: asks for a number.
             let own = unsafe { libc::geteuid() };
