@@ -10,7 +10,7 @@ mod support;
 
 mod booted;
 mod containers;
-#[expect(dead_code, reason = "shared with the devices of this machine's kind")]
+#[expect(dead_code, unused_imports, reason = "shared with the devices of this machine's kind")]
 #[path = "../device/mod.rs"]
 mod device;
 mod refused;
