@@ -101,8 +101,9 @@ pub fn decide(
         (Some(updates), _) => updates.begin_helper(),
         (None, _) => embedded,
     };
-    if locked && std::ptr::eq(payload.bytes(), embedded.bytes()) {
-        check_files(&payload)?;
+    // An update was checked before it was chosen.
+    if locked && public_key.is_some() && std::ptr::eq(payload.bytes(), embedded.bytes()) {
+        update::verify_files(&payload)?;
     }
     close_to_others(&payload, &executable)?;
     let locked = locked || payload.setting(keys::LOCKED_DOWN)? == "true";
@@ -200,13 +201,6 @@ fn close_to_others(payload: &Payload<'_>, executable: &str) -> Result<(), Refusa
 #[cfg(feature = "signed")]
 fn check_signature(payload: &Payload<'_>, public_key: Option<&str>) -> Result<(), Refusal> {
     Ok(public_key.map_or(Ok(()), |public_key| payload.verify(public_key))?)
-}
-
-/// Every file of a launcher that is locked down is checked before it starts.
-fn check_files(payload: &Payload<'_>) -> Result<(), Refusal> {
-    #[cfg(feature = "signed")]
-    payload.verify_files()?;
-    Ok(())
 }
 
 #[cfg(not(feature = "signed"))]

@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use pyrmware_payload::{Fault, LazyTable, Part, Payload, SealedModule, keys};
 
 use crate::action::{Action, Refusal};
-use crate::log;
 
 /// Whether any module is encrypted.
 fn has_any(payload: &Payload<'_>) -> bool {

@@ -299,8 +299,12 @@ fn verify(payload: &Payload<'_>, public_key: &str) -> Result<(), Fault> {
     payload.verify(public_key)
 }
 
+/// Whether all that is read later is as it was signed.
+///
+/// # Errors
+/// It is not, or nothing is signed.
 #[cfg(feature = "signed")]
-fn verify_files(payload: &Payload<'_>) -> Result<(), Fault> {
+pub fn verify_files(payload: &Payload<'_>) -> Result<(), Fault> {
     payload.verify_files()
 }
 
@@ -309,8 +313,9 @@ fn verify(_: &Payload<'_>, _: &str) -> Result<(), Fault> {
     Err(Fault::NotSigned)
 }
 
+/// Nothing can be found out.
 #[cfg(not(feature = "signed"))]
-fn verify_files(_: &Payload<'_>) -> Result<(), Fault> {
+pub fn verify_files(_: &Payload<'_>) -> Result<(), Fault> {
     Err(Fault::NotSigned)
 }
 
