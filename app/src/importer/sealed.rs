@@ -30,7 +30,7 @@ pub fn unlock(action: &Action) -> Result<(), Refusal> {
 pub fn unlock(action: &Action) -> Result<(), Refusal> {
     if has_any(&action.payload) {
         let text = "this launcher was built without what decrypts modules".to_owned();
-        return Err(Refusal { text, code: log::EXIT_CONFIG });
+        return Err(Refusal { text, code: crate::log::EXIT_CONFIG });
     }
     Ok(())
 }
