@@ -28,6 +28,7 @@ class OffTheDevice(unittest.TestCase):
         self.assertIsNone(pyrmware.expect_dead(self, "the test is over"))
         self.assertIsNone(pyrmware.snapshot())
         self.assertIsNone(pyrmware.snapshot(["app.Session"], objects=[weakref.ref(self)]))
+        self.assertIsNone(pyrmware.update("app-2.0.update"))
 
     def test_on_pressure_is_a_function_and_a_decorator(self):
         def hook(level):
@@ -55,6 +56,8 @@ class OffTheDevice(unittest.TestCase):
             (lambda: pyrmware.expect_dead(self, None), "reason, not 'NoneType'"),
             (lambda: pyrmware.expect_dead(7, "seven"), "weakly referenced, not 'int'"),
             (lambda: pyrmware.expect_dead(Slotted(), "slotted"), "referenced, not 'Slotted'"),
+            (lambda: pyrmware.update(b"app.update"), "path as string, not 'bytes'"),
+            (lambda: pyrmware.update(7), "not int"),
         ]:
             with self.subTest(message), self.assertRaisesRegex(TypeError, message):
                 call()
@@ -109,7 +112,8 @@ class OnTheDevice(unittest.TestCase):
         launcher = mock.Mock()
         launcher.memory.return_value = {"rss": 3, "soft": 2, "hard": 4}
         launcher.snapshot.return_value = "{}"
-        names = ["ready", "heartbeat", "on_pressure", "expect_dead", "memory", "snapshot"]
+        launcher.update.return_value = "2.0"
+        names = ["ready", "heartbeat", "on_pressure", "expect_dead", "memory", "snapshot", "update"]
         module = self.load(**{name: getattr(launcher, name) for name in names})
         module.ready()
         module.ready("serving")
@@ -118,6 +122,7 @@ class OnTheDevice(unittest.TestCase):
         module.expect_dead(self, "over")
         self.assertEqual(module.memory().hard, 4)
         self.assertEqual(module.snapshot(["app.Session"]), "{}")
+        self.assertEqual(module.update(Path("/tmp/app.update")), "2.0")
         self.assertEqual(
             launcher.mock_calls,
             [
@@ -128,6 +133,7 @@ class OnTheDevice(unittest.TestCase):
                 mock.call.expect_dead(self, "over"),
                 mock.call.memory(),
                 mock.call.snapshot(["app.Session"], ()),
+                mock.call.update("/tmp/app.update"),
             ],
         )
 
