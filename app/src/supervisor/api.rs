@@ -42,7 +42,9 @@ fn heartbeat(_: &[Obj]) -> Py {
 fn ready(args: &[Obj]) -> Py {
     // To be ready is progress, too.
     pulse::beat();
-    update::settle();
+    if !notify::has_parent() {
+        update::settle();
+    }
     notify::tell(&format!("READY=1{}", status(args)));
     Ok(Obj::none())
 }

@@ -105,6 +105,11 @@ pub fn tell(message: &str) {
     }
 }
 
+/// Whether somebody else answers for the application.
+pub fn has_parent() -> bool {
+    matches!(TARGET.get(), Some(Target::Parent(_)))
+}
+
 /// Tells the parent alone, as the last thing that this process does: it has no other files any more. Nothing is
 /// told where the kernel cannot close them at once.
 pub fn tell_last(message: &str) {

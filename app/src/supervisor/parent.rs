@@ -411,7 +411,13 @@ impl<'a> Parent<'a> {
             }
             // Who the main process is stays as it was.
             _ if text.contains("MAINPID=") => {}
-            _ => self.tell(text),
+            _ => {
+                if text.lines().any(|line| line == "READY=1") {
+                    // The application may have given up what it takes to do so itself.
+                    update::settle();
+                }
+                self.tell(text);
+            }
         }
     }
 

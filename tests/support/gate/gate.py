@@ -44,7 +44,9 @@ def main() -> None:
             print("took", pyrmware.update(path), flush=True)
         except (RuntimeError, OSError) as error:
             print(type(error).__name__, error, flush=True)
+    if act == "drop":
+        os.setuid(65534)
     pyrmware.ready("is open")
     print("ready", VERSION, flush=True)
-    if act == "wait":
+    if act in ("wait", "drop"):
         signal.pause()
