@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::support::gate::Gate;
 use crate::support::task::Task;
 use crate::support::workspace::{share_tools, workspace};
 use crate::support::{self, Ended};
@@ -159,6 +160,27 @@ fn a_launcher_that_starts_stays_and_one_that_does_not_is_taken_back() {
     // Without a command there has to be a service.
     let ended = device.deploy(&clone, project.path(), &["--path", &path]).success();
     assert!(ended.err().contains("warning: device has no service hello:"), "{ended}");
+}
+
+#[test]
+fn the_application_alone_is_brought_as_an_update() {
+    let device = Device::new("");
+    let dir = device.path("update");
+    let table = format!("[package.metadata.pyrmware.update]\ndir = \"{}\"\n", dir.display());
+    let gate = Gate::new("deploy-update", &table);
+    let alone = gate.dist("1").alone();
+    gate.write("2");
+    let launcher = alone.launcher.display().to_string();
+    let args =
+        ["--update", "--restart", &format!("'{launcher}' && test ! -e '{}/next'", dir.display())];
+    let ended = device.deploy(gate.workspace(), gate.project(), &args).success();
+    assert!(ended.err().contains("Started gate on device"), "{ended}");
+    assert_eq!(names(&dir), ["current"]);
+    assert!(alone.task().run().success().out().ends_with("ready 2\n"));
+
+    let clone = workspace("deploy", "", "");
+    let ended = device.deploy(&clone, &support::project("hello"), &["--update"]).exits(1);
+    assert!(ended.err().starts_with("error: --update: launchers take no updates; "), "{ended}");
 }
 
 #[test]

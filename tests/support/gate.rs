@@ -1,7 +1,7 @@
 //! The application `gate` in several versions, and updates from one to the other.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -33,8 +33,24 @@ impl Gate {
         Gate { project, workspace: workspace(name, "", tables) }
     }
 
+    /// The folder of the project.
+    pub fn project(&self) -> &Path {
+        self.project.path()
+    }
+
+    /// The workspace that builds it.
+    pub fn workspace(&self) -> &Path {
+        &self.workspace
+    }
+
     /// The launcher of this version, with the update to it beside.
     pub fn dist(&self, version: &str) -> Image {
+        self.write(version);
+        workspace::dist(&self.workspace, self.project.path(), "host")
+    }
+
+    /// The project is of this version from now on.
+    pub fn write(&self, version: &str) {
         let table = format!(
             "[project]\nname = \"gate\"\nversion = \"{version}\"\nrequires-python = \">=3.10\"\n\
              [tool.pyrmware]\nentry = \"gate:main\"\n[tool.pyrmware.protect]\nsign = \"key\"\n"
@@ -42,7 +58,6 @@ impl Gate {
         let source = SOURCE.replace("VERSION = \"0\"", &format!("VERSION = \"{version}\""));
         fs::write(self.project.path().join("pyproject.toml"), table).expect("it is written");
         fs::write(self.project.path().join("gate.py"), source).expect("it is written");
-        workspace::dist(&self.workspace, self.project.path(), "host")
     }
 
     /// The update to this version.

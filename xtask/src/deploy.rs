@@ -14,6 +14,7 @@ use crate::config::{Config, Flags};
 use crate::dist;
 use crate::dist::collect::device::numbers;
 use crate::dist::collect::names;
+use crate::dist::pack::update;
 use crate::on;
 use crate::package::image::Image;
 use crate::ssh::Host;
@@ -25,6 +26,7 @@ use crate::ui::{self, Ui};
 #[command(after_help = "\
 Examples:
   cargo xtask deploy --device gateway --host root@192.168.1.7
+  cargo xtask deploy --device gateway --host gateway --update
   cargo xtask deploy --device gateway --host gateway --path /data/bin/app --restart '/data/restart app'
   cargo xtask memory $(cargo xtask deploy -q --device gateway --host gateway)
 
@@ -39,6 +41,9 @@ pub struct Args {
     /// What starts it anew and ends with 0 when it is ready [default: systemd's unit, or the script in /etc/init.d]
     #[arg(long, value_name = "COMMAND")]
     restart: Option<String>,
+    /// Bring the application as an update to a launcher that is there, instead of the launcher
+    #[arg(long, conflicts_with = "path")]
+    update: bool,
     /// A configuration for ssh instead of the user's
     #[arg(long, value_name = "FILE", env = on::CONFIG)]
     ssh_config: Option<PathBuf>,
@@ -116,31 +121,37 @@ impl Args {
         let prefix = package.prefix.unwrap_or_else(|| "/usr".to_owned());
         let reports = config.device.memory.as_ref().and_then(|memory| memory.report_dir());
         let reports = reports.map(str::to_owned);
+        let update = self.update.then(|| update_of(&config)).transpose()?;
         let fetched = config.paths.images().join(&config.device.name).join("reports");
 
         let outcome = dist::run(config, ui)?;
         let image = Image::read(&outcome)?;
         accepts(&host, &outcome.target, image.glibc.as_deref())?;
-        let path = self.path.unwrap_or_else(|| match image.sidecars.is_empty() {
-            true => format!("{prefix}/bin/{project}"),
-            false => format!("{prefix}/lib/{service}/{project}"),
-        });
+        let path = match (self.path, &update) {
+            (Some(path), _) => path,
+            (None, Some((_, next))) => next.clone(),
+            (None, None) if image.sidecars.is_empty() => format!("{prefix}/bin/{project}"),
+            (None, None) => format!("{prefix}/lib/{service}/{project}"),
+        };
         ensure!(path.starts_with('/'), "--path {path}: where the launcher is has to be absolute");
 
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let beside = image.sidecars.iter().map(|file| (file.clone(), format!("{folder}/{file}")));
-        let files: Vec<(String, String)> =
-            beside.chain([(project.clone(), path.clone())]).collect();
-        let stage = ui.stage(
-            "copy",
-            "Copying",
-            format_args!("{} to {}:{path}", ui::bytes(outcome.bytes), host.name()),
-        );
-        for (file, to) in &files {
+        let files: Vec<(String, String)> = match update {
+            Some(update) => vec![update],
+            None => beside.chain([(project.clone(), path.clone())]).collect(),
+        };
+        let read = |(file, to): &(String, String)| {
             let from = outcome.folder.join(file);
-            let bytes =
-                fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
-            host.write(&bytes, &format!("{to}.new"))?;
+            let bytes = fs::read(&from);
+            let bytes = bytes.with_context(|| format!("cannot read {}", from.display()))?;
+            Ok((bytes, format!("{to}.new")))
+        };
+        let copies: Vec<(Vec<u8>, String)> = files.iter().map(read).collect::<Result<_>>()?;
+        let size = ui::bytes(copies.iter().map(|(bytes, _)| bytes.len() as u64).sum());
+        let stage = ui.stage("copy", "Copying", format_args!("{size} to {}:{path}", host.name()));
+        for (bytes, to) in &copies {
+            host.write(bytes, to)?;
         }
         stage.finish();
         let stage = ui.stage("restart", "Restarting", format_args!("{service} on {}", host.name()));
@@ -189,6 +200,17 @@ impl Args {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The update in the image folder, and where a launcher finds it.
+fn update_of(config: &Config) -> Result<(String, String)> {
+    let update = config.device.update.as_ref().with_context(|| {
+        format!(
+            "--update: launchers take no updates; [package.metadata.pyrmware.update] in {} says where they find them",
+            config.paths.app_manifest().display()
+        )
+    })?;
+    Ok((update::file_name(&config.project), format!("{}/next", update.dir())))
 }
 
 /// Whether the device runs such a launcher, as far as it says.

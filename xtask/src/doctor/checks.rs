@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Finding, State};
-use crate::config::{Config, Link, Mode};
+use crate::config::{Config, Link, Mode, RunBy};
 use crate::dist::protect;
 use crate::dist::resolve::{self, Cross, LinkPlan, Runner, host_target, tool};
 use crate::python::version::Version;
@@ -178,6 +178,18 @@ pub(super) fn another_machine(config: &Config) -> Vec<Finding> {
             Err(error) => Finding::failed(name, &error),
         })
         .collect();
+    if let (RunBy::Ssh, Some(host)) = (config.device.runner, &config.device.host) {
+        findings.push(match which::which("ssh") {
+            Ok(ssh) => Finding::ok("runner", format!("{host}, by {}", ssh.display())),
+            Err(_) => Finding::lacks(
+                "runner",
+                State::Missing,
+                format!("no ssh on PATH; launchers are run on {host}"),
+                remedy::install(&["openssh-client".to_owned()]),
+            ),
+        });
+        return findings;
+    }
     findings.push(match Runner::of(&target, Path::new("/")) {
         Some(runner) => match runner.lacks() {
             Some(lacks) => Finding { state: State::Optional, ..Finding::ok("emulator", lacks) },
