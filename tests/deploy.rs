@@ -178,7 +178,7 @@ fn the_application_alone_is_brought_as_an_update() {
     assert_eq!(names(&dir), ["current"]);
     assert!(alone.task().run().success().out().ends_with("ready 2\n"));
 
-    let clone = workspace("deploy", "", "");
+    let clone = workspace("deploy-no-update", "", "");
     let ended = device.deploy(&clone, &support::project("hello"), &["--update"]).exits(1);
     assert!(ended.err().starts_with("error: --update: launchers take no updates; "), "{ended}");
 }
