@@ -62,18 +62,28 @@ pub const TARGETS: [Target; 4] = [
 ];
 
 impl Target {
-    /// The machine of a Rust target triple.
+    /// The machine of a Rust target triple. Image builds put their own name where others say `unknown`:
+    /// `aarch64-poky-linux-gnu`, of which their rustc has a description of its own.
     ///
     /// # Errors
     /// It is none that launchers can be built for from elsewhere.
     pub fn of(triple: &str) -> Result<Target> {
-        TARGETS.into_iter().find(|target| target.triple == triple).with_context(|| {
-            let known: Vec<&str> = TARGETS.iter().map(|target| target.triple).collect();
-            format!(
-                "{triple} is no target that another machine can build for; there are {}",
-                known.join(", ")
-            )
-        })
+        let words: Vec<&str> = triple.split('-').collect();
+        let usual = match words[..] {
+            [machine, _, system, library] => format!("{machine}-unknown-{system}-{library}"),
+            _ => triple.to_owned(),
+        };
+        let known =
+            TARGETS.into_iter().find(|target| target.triple == usual).with_context(|| {
+                let known: Vec<&str> = TARGETS.iter().map(|target| target.triple).collect();
+                format!(
+                    "{triple} is no target that another machine can build for; there are {}",
+                    known.join(", ")
+                )
+            })?;
+        // A run has one of them.
+        let triple = if known.triple == triple { known.triple } else { triple.to_owned().leak() };
+        Ok(Target { triple, ..known })
     }
 
     /// What Debian's cross compiler is called, and the package that brings it.
@@ -100,6 +110,9 @@ mod tests {
             "CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER"
         );
         assert_eq!(arm.gcc(), ("arm-linux-gnueabihf-gcc".into(), "gcc-arm-linux-gnueabihf".into()));
+        let poky = Target::of("armv7-poky-linux-gnueabihf").unwrap();
+        assert_eq!((poky.triple, poky.gnu), ("armv7-poky-linux-gnueabihf", arm.gnu));
+        assert!(Target::of("aarch64-poky-linux-musl").is_err());
         let error = Target::of("mips-unknown-linux-gnu").unwrap_err().to_string();
         assert!(error.starts_with("mips-unknown-linux-gnu is no target"), "{error}");
         assert!(error.contains("aarch64-unknown-linux-gnu"), "{error}");

@@ -146,11 +146,25 @@ pub(crate) fn has_std(target: &Target) -> Result<bool> {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{} knows no target {}: {}", Path::new(&rustc).display(), target.triple, said.trim());
     }
-    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let own = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     let is_std = |entry: &std::fs::DirEntry| {
         entry.file_name().to_str().is_some_and(|name| name.starts_with("libstd-"))
     };
-    Ok(folder.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| is_std(&entry))))
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    Ok(std::iter::once(own).chain(searched(&flags)).any(|folder| {
+        folder.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| is_std(&entry)))
+    }))
+}
+
+/// The folders of `-L` among rustc's flags: Yocto has the standard library of a device in its sysroot.
+fn searched(flags: &str) -> impl Iterator<Item = PathBuf> {
+    let mut words = flags.split_whitespace();
+    std::iter::from_fn(move || {
+        let word = words.find(|word| word.starts_with("-L"))?;
+        let folder = if word == "-L" { words.next()? } else { &word[2..] };
+        // The kind of what is looked for there: `native=`, `crate=`.
+        Some(folder.split_once('=').map_or(folder, |(_, folder)| folder).into())
+    })
 }
 
 /// What brings Rust's standard library for a target.
@@ -186,6 +200,12 @@ mod tests {
     fn a_missing_standard_library_has_a_remedy() {
         let target = Target::of("riscv64gc-unknown-linux-gnu").unwrap();
         assert!(std_remedy(&target).starts_with("`rustup target add riscv64gc-unknown-linux-gnu`"));
+    }
+
+    #[test]
+    fn the_standard_library_may_be_where_flags_say() {
+        let found: Vec<_> = searched("-Ca -L /a/lib -Cb -Lnative=/b").collect();
+        assert_eq!(found, [Path::new("/a/lib"), Path::new("/b")]);
     }
 
     #[test]
