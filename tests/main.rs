@@ -13,6 +13,7 @@ mod deploy;
 mod devices;
 mod diagnosis;
 mod errors;
+mod examples;
 mod explain;
 mod flipped;
 mod incremental;

@@ -96,7 +96,7 @@ fn package(workspace: &Path, project: &Path, to: &Path, more: &[&str]) -> Task {
 }
 
 /// Format -> file, of a version that may have been asked for before.
-fn packages(version: &str, device: &str) -> BTreeMap<String, PathBuf> {
+pub fn packages(version: &str, device: &str) -> BTreeMap<String, PathBuf> {
     static MADE: LazyLock<Mutex<BTreeMap<String, TempDir>>> = LazyLock::new(Mutex::default);
     static WORKSPACE: LazyLock<PathBuf> = LazyLock::new(|| configured("package", TABLES));
     let mut made = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
