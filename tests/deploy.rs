@@ -39,7 +39,9 @@ impl Device {
         let (host, keys) = (file("host"), file("user.pub"));
         let settings = format!(
             "ListenAddress 127.0.0.1\nPort {free}\nHostKey {host}\nAuthorizedKeysFile {keys}\nStrictModes no\n\
-             UsePAM no\nPidFile none\nPermitRootLogin yes\nSetEnv PATH={path}/usr/bin:/bin\n"
+             UsePAM no\nPidFile none\nPermitRootLogin yes\n\
+             SetEnv PATH={path}/usr/bin:/bin XDG_RUNTIME_DIR={}\n",
+            folder.path().display()
         );
         fs::write(file("sshd_config"), settings).expect("it is written");
         let mut server = Command::new(sshd)
