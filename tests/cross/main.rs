@@ -214,36 +214,3 @@ fn the_plan_names_what_another_machine_takes() {
         assert!(ended.out().contains(&format!("{word} ")), "{word}: {ended}");
     }
 }
-
-/// After an edit the second and the third device of an application without C code together cost less than half as
-/// much again as the first: what is the same for all is done once.
-#[test]
-#[ignore = "by `cargo xtask test --devices`"]
-fn further_devices_cost_little() {
-    const ROUNDS: usize = 3;
-    let target = support::scratch().join("workspaces/target");
-    let project = support::copy_of("mqtt");
-    let source = project.path().join("meter/wire.py");
-    let mut edits = 0;
-    let mut seconds = |words: &[&str]| {
-        edits += 1;
-        let text = fs::read_to_string(&source).expect("it can be read");
-        fs::write(&source, format!("{text}EDIT = {edits}\n")).expect("it is written");
-        let task = xtask().cwd(clone()).env("CARGO_TARGET_DIR", &target).args(["dist", "--quiet"]);
-        let since = std::time::Instant::now();
-        task.args(words).arg("--project").arg(project.path()).run().success();
-        since.elapsed().as_secs_f64()
-    };
-    workspace::share_tools(&target.join("pyrmware"));
-    // Sysroots, crates for each target, wheels.
-    seconds(&["--all-devices"]);
-    let (mut one, mut all) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        one.push(seconds(&["--device", X86_64.device]));
-        all.push(seconds(&["--all-devices"]));
-    }
-    let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
-    let further = (least(&all) - least(&one)) / least(&one);
-    eprintln!("a second and a third device cost {further:.2} of one: {one:.1?} s, {all:.1?} s");
-    assert!(further < 1.5, "{further:.2}: {one:.1?} s, {all:.1?} s");
-}
