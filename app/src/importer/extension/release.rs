@@ -18,7 +18,7 @@ use crate::importer::pages;
 
 /// The launcher's file, and where in it the payload starts.
 pub struct Home {
-    file: File,
+    file: &'static File,
     payload: u64,
 }
 
@@ -85,7 +85,7 @@ fn home(payload: &[u8]) -> Option<&'static Home> {
     let find = || {
         if let Some(file) = crate::update::file() {
             // It was mapped from there.
-            return Some(Home { file: file.try_clone().ok()?, payload: 0 });
+            return Some(Home { file, payload: 0 });
         }
         let offset = offset_of(payload.as_ptr() as usize)?;
         let file = File::open("/proc/self/exe").ok()?;
@@ -97,7 +97,8 @@ fn home(payload: &[u8]) -> Option<&'static Home> {
                 return None;
             }
         }
-        Some(Home { file, payload: offset })
+        // Never closed, as an update's is not.
+        Some(Home { file: Box::leak(Box::new(file)), payload: offset })
     };
     HOME.get_or_init(find).as_ref()
 }
