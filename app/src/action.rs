@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use pyrmware_payload::{Entry, Fault, Payload, keys};
 
@@ -102,10 +103,11 @@ pub fn decide(
         (None, _) => embedded,
     };
     // An update was checked before it was chosen.
-    if locked && public_key.is_some() && std::ptr::eq(payload.bytes(), embedded.bytes()) {
+    if !std::ptr::eq(payload.bytes(), embedded.bytes()) {
+        close_to_others(&payload, &executable)?;
+    } else if locked && public_key.is_some() {
         update::verify_files(&payload)?;
     }
-    close_to_others(&payload, &executable)?;
     let locked = locked || payload.setting(keys::LOCKED_DOWN)? == "true";
     check_python(payload.setting(keys::PYTHON)?)?;
     for module in ["encodings", "encodings.utf_8"] {
@@ -138,7 +140,7 @@ pub fn decide(
         supervisor::Settings::of(&payload).map_err(|(key, value)| bad_setting(key, &value))?;
     let service = matches!(run, Run::Application(_)).then_some(service);
     Ok(Action {
-        optimize: number(&payload, keys::OPTIMIZE)? as i32,
+        optimize: number(&payload, keys::OPTIMIZE)?,
         magic: number(&payload, keys::MAGIC)?,
         payload,
         executable,
@@ -155,7 +157,8 @@ pub fn decide(
     })
 }
 
-fn number(payload: &Payload<'_>, key: &str) -> Result<i64, Refusal> {
+/// The value of a setting that is a number.
+pub(crate) fn number<T: FromStr>(payload: &Payload<'_>, key: &str) -> Result<T, Refusal> {
     let text = payload.setting(key)?;
     text.parse().map_err(|_| bad_setting(key, text))
 }

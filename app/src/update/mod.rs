@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use pyrmware_payload::{Fault, Payload, keys};
 
-use crate::action::Refusal;
-use crate::log::{self, EXIT_PAYLOAD, Priority};
+use crate::action::{Refusal, number};
+use crate::log::{self, Priority};
 use folder::{CURRENT, Folder, Found, NEXT, TRIAL};
 
 pub use api::install;
@@ -89,17 +89,10 @@ pub fn configured(
     if !cfg!(feature = "signed") {
         return Ok(None);
     }
-    let number = |key: &str| -> Result<u64, Refusal> {
-        let text = embedded.setting(key)?;
-        text.parse().map_err(|_| Refusal {
-            text: format!("the payload's setting {key} = {text:?} cannot be understood"),
-            code: EXIT_PAYLOAD,
-        })
-    };
     let updates = Updates {
         folder: Folder(folder.unwrap_or_else(|| configured.into())),
-        tries: number(keys::UPDATE_TRIES)? as u32,
-        ready_within: Duration::from_millis(number(keys::UPDATE_READY_WITHIN)?),
+        tries: number(embedded, keys::UPDATE_TRIES)?,
+        ready_within: Duration::from_millis(number(embedded, keys::UPDATE_READY_WITHIN)?),
         public_key,
         embedded: *embedded,
     };
