@@ -145,7 +145,8 @@ impl Program {
                 let until_told = move |line: &str, process: &Process| {
                     if line.contains(&told) {
                         // Of what is no alarm there is no report.
-                        while verdict != "garbage cycles"
+                        while process.runs()
+                            && verdict != "garbage cycles"
                             && report(&place, "verdict", &[&verdict]).is_none()
                         {
                             std::thread::sleep(Duration::from_millis(20));

@@ -40,6 +40,17 @@ impl Process {
         unsafe { libc::kill(self.pid, number) };
     }
 
+    /// Whether it runs: whoever waits for what it does waits no longer than that.
+    pub fn runs(&self) -> bool {
+        // SAFETY: fills a structure of numbers, and leaves the child to be waited for.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+            let asked = libc::waitid(libc::P_PID, self.pid.cast_unsigned(), &mut info, options);
+            asked == 0 && info.si_pid() == 0
+        }
+    }
+
     /// Ends the process and all that it started.
     pub fn kill_all(&self) {
         // SAFETY: as above; the process leads a group of its own.

@@ -132,6 +132,8 @@ struct Guard {
     /// What was said of the trend last; and what was told of it, with the look at which it last was true.
     verdicts: Vec<Verdict>,
     told: Vec<(Kind, u64)>,
+    /// Alarms whose report waits for a snapshot. It has them, whatever is said of the trend by then.
+    reported: Vec<Verdict>,
     /// What is told when garbage has been collected, for it may be that.
     doubt: Option<Verdict>,
     told_hard: bool,
@@ -174,6 +176,7 @@ impl Guard {
             last_relief: None,
             verdicts: Vec::new(),
             told: Vec::new(),
+            reported: Vec::new(),
             doubt: None,
             told_hard: false,
             told_running: None,
@@ -405,6 +408,7 @@ impl Guard {
         let text = format!("memory: {verdict}");
         log::line(if alarm { Priority::Warning } else { Priority::Notice }, &text);
         if alarm {
+            self.reported.push(*verdict);
             self.inquiry.ask("verdict", text);
         }
     }
@@ -460,6 +464,12 @@ impl Guard {
     }
 
     fn report(&mut self, reason: &str, text: &str, snapshot: Option<Result<&Snapshot, &str>>) {
+        let mut verdicts = self.verdicts.clone();
+        if reason == "verdict" {
+            let gone = |told: &Verdict| verdicts.iter().all(|now| now.kind != told.kind);
+            let gone: Vec<Verdict> = self.reported.drain(..).filter(gone).collect();
+            verdicts.extend(gone);
+        }
         let Some(mut folder) = self.folder.take() else { return };
         let facts = Facts {
             settings: &self.settings,
@@ -472,7 +482,7 @@ impl Guard {
             counts: (look::fds(), look::threads(), tasks::count()),
             heap: self.heap,
             timeline: self.judge.timeline(),
-            verdicts: &self.verdicts,
+            verdicts: &verdicts,
             relief: self.last_relief.as_ref(),
             tracked: &self.inquiry.tracked,
             before: self.inquiry.before.as_deref(),

@@ -44,7 +44,7 @@ pub struct Facts<'a> {
     pub heap: Option<Heap>,
     /// What was, oldest first.
     pub timeline: Vec<Moment>,
-    /// What was last said of it.
+    /// What was last said of it, and what the report is about.
     pub verdicts: &'a [Verdict],
     /// What was given back last.
     pub relief: Option<&'a Relief>,
