@@ -37,7 +37,7 @@ fn libraries_beside_the_launcher_are_found_there() {
 }
 
 /// Whether the interpreter that is chosen has a shared libpython, as it says itself.
-fn has_shared(plan: &Value) -> bool {
+pub fn has_shared(plan: &Value) -> bool {
     let program = plan["interpreter"]["program"].as_str().expect("a program");
     let code = "import os, sysconfig as s; \
         print(os.path.exists(os.path.join(s.get_config_var('LIBDIR'), s.get_config_var('INSTSONAME'))))";

@@ -172,6 +172,11 @@ fn the_device_side() {
         ("device-python-side", "entry = \"demo\"\n", "host"),
         ("device-wrong-type", "[package.metadata.pyrmware.device.gw]\ntarget = 1\n", "gw"),
         ("device-bad-value", "[package.metadata.pyrmware.device.gw]\nlink = \"dynamic\"\n", "gw"),
+        (
+            "device-python-system",
+            "[package.metadata.pyrmware.device.gw]\npython = \"system\"\n",
+            "gw",
+        ),
         ("device-unknown", "[package.metadata.pyrmware.device.gw]\n", "gateway"),
     ] {
         let project = Project::new(&format!("{HEAD}{ENTRY}"));

@@ -36,4 +36,5 @@ mod sizes;
 mod stripped;
 mod support;
 mod symbolicate;
+mod system;
 mod updates;

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use pyrmware_payload::{Entry, Fault, Payload, keys};
 
-use crate::log::{self, EXIT_CONFIG, EXIT_PAYLOAD};
+use crate::log::{self, EXIT_CONFIG, EXIT_PAYLOAD, EXIT_PYTHON};
 use crate::{lockdown, memory, supervisor, update};
 
 /// Everything that acting needs.
@@ -22,6 +22,8 @@ pub struct Action {
     pub optimize: i32,
     /// The magic number of the payload's bytecode.
     pub magic: i64,
+    /// Folders of the device's standard library; none: the payload has it.
+    pub stdlib: Vec<&'static str>,
     /// `sys.argv`.
     pub arguments: Vec<OsString>,
     /// What Python runs.
@@ -109,9 +111,15 @@ pub fn decide(
         update::verify_files(&payload)?;
     }
     let locked = locked || payload.setting(keys::LOCKED_DOWN)? == "true";
-    check_python(payload.setting(keys::PYTHON)?)?;
-    for module in ["encodings", "encodings.utf_8"] {
-        require(&payload, module)?;
+    let stdlib =
+        payload.setting(keys::STDLIB).map_or_else(|_| Vec::new(), |it| it.lines().collect());
+    check_python(payload.setting(keys::PYTHON)?, stdlib.is_empty())?;
+    match stdlib.first() {
+        Some(folder) => check_stdlib(folder)?,
+        None => {
+            require(&payload, "encodings")?;
+            require(&payload, "encodings.utf_8")?;
+        }
     }
     let entry = payload.setting(keys::ENTRY)?;
     let entry = Entry::parse(entry).ok_or_else(|| bad_setting(keys::ENTRY, entry))?;
@@ -143,6 +151,7 @@ pub fn decide(
         optimize: number(&payload, keys::OPTIMIZE)?,
         magic: number(&payload, keys::MAGIC)?,
         payload,
+        stdlib,
         executable,
         arguments,
         run,
@@ -217,13 +226,37 @@ fn check_signature(_: &Payload<'_>, public_key: Option<&str>) -> Result<(), Refu
     }
 }
 
-fn check_python(wanted: &str) -> Result<(), Refusal> {
+/// Whether the libpython is the one that the payload is for; `ours`: it came with the launcher.
+fn check_python(wanted: &str, ours: bool) -> Result<(), Refusal> {
     let (version, _) = crate::interpreter::version();
     if version == wanted {
         return Ok(());
     }
+    if !ours {
+        let text = format!(
+            "this launcher is for Python {wanted}, and the device's libpython is Python {version}: build it against \
+             the sysroot of this device"
+        );
+        return Err(Refusal { text, code: EXIT_PYTHON });
+    }
     let text = format!("the payload is for Python {wanted}, this launcher runs Python {version}");
     Err(Refusal { text, code: EXIT_PAYLOAD })
+}
+
+/// Else Python would say that it has no module `encodings`.
+fn check_stdlib(folder: &str) -> Result<(), Refusal> {
+    let module = Path::new(folder).join("encodings/__init__.py");
+    let compiled = Path::new(folder).join("encodings/__init__.pyc");
+    if module.is_file() || compiled.is_file() {
+        return Ok(());
+    }
+    let (_, version) = crate::interpreter::version();
+    let text = format!(
+        "Python could not start: the device has libpython {version}, and no standard library in {folder}, where this \
+         launcher was built to look; install that of the device's Python, or build the launcher without \
+         `link = \"system\"`"
+    );
+    Err(Refusal { text, code: EXIT_PYTHON })
 }
 
 /// The launcher's own path: what the kernel says, else what the caller called it.

@@ -383,6 +383,8 @@ pub enum Link {
     Static,
     /// `libpython3.X.so` beside the launcher, found by `$ORIGIN`.
     Shared,
+    /// The device's own, with its standard library.
+    System,
 }
 
 /// Where extension modules (`.so`) and the libraries that their wheels bring are kept.

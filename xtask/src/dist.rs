@@ -23,6 +23,7 @@ pub mod verify;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -75,20 +76,36 @@ impl Args {
         if self.container.is_asked_for() {
             return self.container.dist(&self.flags, ui);
         }
-        let configs = match self.all_devices {
-            true => Config::of_all_devices(&self.flags)?,
-            false => vec![Config::load(&self.flags)?],
-        };
-        for config in configs {
-            let failed = format!("building for device {}", config.device.name);
-            let outcome = match self.all_devices {
-                true => run(config, ui).context(failed)?,
-                false => run(config, ui)?,
-            };
-            ui.result(outcome.launcher.display(), outcome.event())?;
+        match self.all_devices {
+            true => all(Config::of_all_devices(&self.flags)?, ui)?,
+            false => run(Config::load(&self.flags)?, ui)?.tell(ui)?,
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Builds for one device after the other, and verifies each while the next ones are being built: under qemu that
+/// takes longer than all the rest, and one processor.
+fn all(configs: Vec<Config>, ui: &Ui) -> Result<()> {
+    std::thread::scope(|scope| {
+        let mut verifying = Vec::new();
+        let mut failure = Ok(());
+        for config in configs {
+            let failed = format!("building for device {}", config.device.name);
+            match Built::of(config, ui) {
+                Ok(built) => verifying.push((failed, scope.spawn(|| built.finish(ui)))),
+                Err(error) => {
+                    failure = Err(error.context(failed));
+                    break;
+                }
+            }
+        }
+        for (failed, outcome) in verifying {
+            let outcome = outcome.join().unwrap_or_else(|panic| resume_unwind(panic));
+            outcome.context(failed)?.tell(ui)?;
+        }
+        failure
+    })
 }
 
 /// A finished image folder.
@@ -119,11 +136,33 @@ pub struct Outcome {
 /// # Errors
 /// What a stage has to say.
 pub fn run(config: Config, ui: &Ui) -> Result<Outcome> {
-    let target = config.paths.target.clone();
-    build(config, ui).map_err(|error| disk::explained(error, &target))
+    Built::of(config, ui)?.finish(ui)
 }
 
-fn build(config: Config, ui: &Ui) -> Result<Outcome> {
+/// A launcher of which nobody knows yet whether it works.
+struct Built<'a> {
+    folder: Folder,
+    log: Log<'a>,
+    plan: Plan,
+    lock: Option<ModulesLock>,
+    image: Image,
+    sizes: Sizes,
+}
+
+impl<'a> Built<'a> {
+    fn of(config: Config, ui: &'a Ui) -> Result<Built<'a>> {
+        let target = config.paths.target.clone();
+        build(config, ui).map_err(|error| disk::explained(error, &target))
+    }
+
+    /// Verifies it and writes all that is said of it.
+    fn finish(self, ui: &Ui) -> Result<Outcome> {
+        let target = self.plan.config.paths.target.clone();
+        finish(self, ui).map_err(|error| disk::explained(error, &target))
+    }
+}
+
+fn build(config: Config, ui: &Ui) -> Result<Built<'_>> {
     let folder = Folder::lock(&config.paths.locks(), &config.out, |path| {
         ui.status("Blocking", format_args!("waiting for another dist of {}", path.display()));
     })?;
@@ -139,6 +178,11 @@ fn build(config: Config, ui: &Ui) -> Result<Outcome> {
     let image = log.stage("link", "Linking", what, || link::run(&plan, packed, folder.aside()))?;
     let sizes = Sizes::plain(&image.packed)?;
     budget::check_size(&plan.config, image.bytes, &sizes)?;
+    Ok(Built { folder, log, plan, lock, image, sizes })
+}
+
+fn finish(built: Built<'_>, ui: &Ui) -> Result<Outcome> {
+    let Built { folder, mut log, plan, lock, image, sizes } = built;
     let (verified, inventory) = log.verify(&plan, &image)?;
     let record = log.record;
     report::run(&plan, &image, &inventory, &sizes, &verified, &record)?;
@@ -176,6 +220,11 @@ impl Outcome {
         };
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// The launcher's path, to stdout.
+    fn tell(&self, ui: &Ui) -> Result<()> {
+        ui.result(self.launcher.display(), self.event())
     }
 
     /// As `--message-format json` tells it.

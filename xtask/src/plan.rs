@@ -150,6 +150,9 @@ fn link(link: &LinkPlan) -> String {
             format!("static, at a fixed address (no ASLR), {}", file.display())
         }
         LinkPlan::Shared(file) => format!("shared, beside the launcher, {}", file.display()),
+        LinkPlan::System(file) => {
+            format!("the device's own, with its standard library, as {}", file.display())
+        }
     }
 }
 
@@ -185,6 +188,7 @@ fn machine(plan: &Plan) -> Value {
             "magic": plan.interpreter.magic,
         },
         "link": plan.link,
+        "stdlib_on_device": plan.stdlib_on_device(),
         "sysroot": plan.cross.as_ref().map(|cross| &cross.sysroot),
         "linker": plan.cross.as_ref().and_then(|cross| cross.linker.as_ref()),
         "runner": plan.runner,

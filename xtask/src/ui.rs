@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -86,11 +87,14 @@ struct Screen {
     color: bool,
     /// Whether stderr is a terminal on which a line can be updated in place.
     live: bool,
-    current: Option<Current>,
+    /// The last is the line that is being updated; work may go on behind it.
+    current: Vec<Current>,
 }
 
-/// The line that is being updated.
+/// A piece of work that is being done.
 struct Current {
+    /// Which stage's.
+    id: u64,
     verb: String,
     text: String,
     since: Instant,
@@ -123,7 +127,7 @@ impl Ui {
             (false, 0) => Verbosity::Normal,
             (false, _) => Verbosity::Verbose,
         };
-        let screen = Screen { err, out, color, live, current: None };
+        let screen = Screen { err, out, color, live, current: Vec::new() };
         Ui { screen: Arc::new(Mutex::new(screen)), verbosity, format: output.message_format }
     }
 
@@ -221,11 +225,13 @@ impl Ui {
         let text = text.to_string();
         self.event(json!({"reason": "stage-started", "stage": name, "message": text}));
         let since = Instant::now();
+        static STAGES: AtomicU64 = AtomicU64::new(0);
+        let id = STAGES.fetch_add(1, Ordering::Relaxed);
         let mut ticker = None;
         if self.verbosity >= Verbosity::Normal {
             let mut screen = lock(&self.screen);
             if screen.live {
-                screen.current = Some(Current { verb: verb.into(), text, since });
+                screen.current.push(Current { id, verb: verb.into(), text, since });
                 screen.draw();
                 ticker = Some(Ticker::start(Arc::clone(&self.screen)));
             } else {
@@ -233,13 +239,14 @@ impl Ui {
                 screen.line(&line);
             }
         }
-        Stage { ui: self, name, since, ticker }
+        Stage { ui: self, id, name, since, ticker }
     }
 }
 
 /// Work in progress.
 pub struct Stage<'a> {
     ui: &'a Ui,
+    id: u64,
     name: &'static str,
     since: Instant,
     ticker: Option<Ticker>,
@@ -260,7 +267,8 @@ impl Stage<'_> {
         self.ticker = None;
         let mut screen = lock(&self.ui.screen);
         screen.wipe();
-        if let Some(current) = screen.current.take() {
+        if let Some(at) = screen.current.iter().position(|current| current.id == self.id) {
+            let current = screen.current.remove(at);
             let mut line = screen.verb_line(VERB, &current.verb, &current.text);
             let took = current.since.elapsed();
             if took >= Duration::from_secs(1) || self.ui.is_verbose() {
@@ -324,13 +332,13 @@ impl Screen {
     }
 
     fn wipe(&mut self) {
-        if self.current.is_some() {
+        if !self.current.is_empty() {
             let _ = self.err.write_all(LIVE_WIPE.as_bytes()).and_then(|()| self.err.flush());
         }
     }
 
     fn draw(&mut self) {
-        if let Some(current) = &self.current {
+        if let Some(current) = self.current.last() {
             let took = seconds(current.since.elapsed());
             let line = self.verb_line(LIVE, &current.verb, &format!("{} {took}", current.text));
             let _ =

@@ -125,6 +125,9 @@ pub mod keys {
     pub const PYTHON: &str = "python";
     /// The bytecode's magic number, decimal: `3495`.
     pub const MAGIC: &str = "magic";
+    /// Folders of the device's standard library, one per line, which the launcher takes; absent where the payload
+    /// has it.
+    pub const STDLIB: &str = "stdlib";
     /// The launcher's Rust target triple.
     pub const TARGET: &str = "target";
     /// `sys.flags.optimize` that the bytecode was compiled with: `0`, `1` or `2`.

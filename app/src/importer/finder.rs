@@ -62,16 +62,72 @@ pub fn install(native: &Obj) -> Py {
     native.set_attr("loader", &loader)?;
     native.set_attr("spec_of", &function!("spec_of", spec_of, native)?)?;
     native.set_attr("submodules", &function!("submodules", submodules, native)?)?;
+    native.set_attr("before", &function!("before", before_device_s, native)?)?;
+    native.set_attr("after", &function!("after", after_device_s, native)?)?;
     Ok(loader)
 }
 
 /// `find_spec(name, path=None, target=None)`: a namespace package is left to the path hook, so that it may have portions elsewhere.
 fn find_spec(args: &[Obj]) -> Py {
     let name = first(args)?;
-    match name.plain().and_then(|name| source().payload.module(name)) {
+    let plain = name.plain();
+    match plain.and_then(|name| source().payload.module(name)) {
         Some(module) if module.kind != Kind::Namespace => spec(name, &module),
+        None if !source().stdlib.is_empty() => match plain.and_then(adjusted) {
+            Some(filename) => {
+                let path = args.get(1).cloned().unwrap_or_else(Obj::none);
+                runtime("stdlib")?.attr("find_spec")?.call(&[name, &Obj::str(filename)?, &path])
+            }
+            None => Ok(Obj::none()),
+        },
         _ => Ok(Obj::none()),
     }
+}
+
+/// The file of a module of the standard library to which something is done before or after it is run. The
+/// payload's is recognised by it.
+fn adjusted(name: &str) -> Option<&'static str> {
+    match name {
+        "ssl" => Some(SSL),
+        "ctypes" => Some(CTYPES),
+        "importlib.resources.readers" => Some(READERS),
+        _ => None,
+    }
+}
+
+const SSL: &str = "ssl.py";
+const CTYPES: &str = "ctypes/__init__.py";
+const READERS: &str = "importlib/resources/readers.py";
+
+fn before(filename: &str) -> Py<()> {
+    match filename {
+        SSL => runtime("tls")?.attr("configure")?.call(&[]).map(drop),
+        CTYPES => runtime("libraries")?.attr("configure")?.call(&[]).map(drop),
+        _ => Ok(()),
+    }
+}
+
+fn after(filename: &str, module: &Obj) -> Py<()> {
+    match filename {
+        READERS => runtime("resources")?.attr("keep_to_folders")?.call(&[module]).map(drop),
+        patterns::COMPILER => patterns::install(module),
+        _ => Ok(()),
+    }
+}
+
+/// `before(filename)`, for a module of the device's.
+fn before_device_s(args: &[Obj]) -> Py {
+    before(first(args)?.to_str()?)?;
+    Ok(Obj::none())
+}
+
+/// `after(filename, module)`, for a module of the device's.
+fn after_device_s(args: &[Obj]) -> Py {
+    let [filename, module, ..] = args else {
+        return Err(import_error("after takes two arguments"));
+    };
+    after(filename.to_str()?, module)?;
+    Ok(Obj::none())
 }
 
 fn spec(name: &Obj, module: &Module<'_>) -> Py {
@@ -115,11 +171,7 @@ fn exec_module(args: &[Obj]) -> Py {
     if !filename.ends_with(".py") {
         return import("_imp")?.attr("exec_dynamic")?.call(&[module]);
     }
-    match filename {
-        "ssl.py" => drop(runtime("tls")?.attr("configure")?.call(&[])?),
-        "ctypes/__init__.py" => drop(runtime("libraries")?.attr("configure")?.call(&[])?),
-        _ => {}
-    }
+    before(filename)?;
     let code = code(filename, &origin)?;
     // By way of importlib, so that its frames are cut from tracebacks as usual.
     let handles = handles();
@@ -129,13 +181,7 @@ fn exec_module(args: &[Obj]) -> Py {
     #[cfg(wrapped_libpython)]
     let _running = super::lazy::Running::enter(&globals, &code, filename)?;
     let done = handles.run_without_frames.call(&[&handles.exec, &code, &globals])?;
-    match filename {
-        "importlib/resources/readers.py" => {
-            runtime("resources")?.attr("keep_to_folders")?.call(&[module])?;
-        }
-        patterns::COMPILER => patterns::install(module)?,
-        _ => {}
-    }
+    after(filename, module)?;
     Ok(done)
 }
 

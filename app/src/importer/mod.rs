@@ -31,6 +31,8 @@ struct Source {
     payload: Payload<'static>,
     /// The launcher's absolute path: the virtual folder.
     root: String,
+    /// Folders of the device's standard library; none: the payload has it.
+    stdlib: Vec<&'static str>,
     /// Tell on stderr which pruned modules are asked for.
     report_pruned: bool,
     /// Folder of sources for tracebacks.
@@ -45,6 +47,8 @@ fn source() -> &'static Source {
 
 /// Where the importer takes its modules from, and what it tells.
 pub struct Options {
+    /// Folders of the device's standard library; none: the payload has it.
+    pub stdlib: Vec<&'static str>,
     /// Tell on stderr which pruned modules are asked for.
     pub report_pruned: bool,
     /// Folder of sources for tracebacks.
@@ -53,8 +57,8 @@ pub struct Options {
 
 /// Names the payload and the virtual folder. Called once, before Python starts.
 pub fn prepare(payload: Payload<'static>, root: String, options: Options) {
-    let Options { report_pruned, symbols } = options;
-    let _ = SOURCE.set(Source { payload, root, report_pruned, symbols });
+    let Options { stdlib, report_pruned, symbols } = options;
+    let _ = SOURCE.set(Source { payload, root, stdlib, report_pruned, symbols });
 }
 
 /// The package in whose shared object a module is.
@@ -93,6 +97,9 @@ pub fn complete() -> Py<()> {
     let native = import("_pyrmware")?;
     let sys = import("sys")?;
     sys.attr("path_hooks")?.insert(0, &function!("path_hook", path_hook, &native)?)?;
+    if !source().stdlib.is_empty() {
+        sys.attr("path")?.insert(0, &Obj::str(&source().root)?)?;
+    }
     let class =
         class("PrunedFinder", &[("find_spec", function!("find_spec", find_pruned, &native)?)])?;
     sys.attr("meta_path")?.append(&class.call(&[])?)?;
@@ -100,10 +107,10 @@ pub fn complete() -> Py<()> {
 }
 
 /// Modules that libpython has frozen are placed in the virtual folder, as they are in the folder of
-/// the standard library elsewhere: `os.__file__`. CPython forgets `PyConfig.stdlib_dir`.
+/// the standard library elsewhere, or in the device's: `os.__file__`. CPython forgets `PyConfig.stdlib_dir`.
 #[cfg(Py_3_11)]
 fn place_frozen(sys: &Obj) -> Py<()> {
-    let root = &source().root;
+    let root = source().stdlib.first().copied().unwrap_or(&source().root);
     sys.set_attr("_stdlib_dir", &Obj::str(root)?)?;
     // Imported before there was a place; all others take it from `sys`.
     for name in ["_frozen_importlib_external", "abc", "codecs", "io", "zipimport"] {

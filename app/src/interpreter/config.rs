@@ -138,10 +138,23 @@ unsafe fn fill(config: &mut ffi::PyConfig, action: &Action) -> Result<(), Failur
             check(ffi::PyConfig_SetBytesString(config, path, executable.as_ptr()))?;
         }
         (*config).module_search_paths_set = 1;
-        check(ffi::PyWideStringList_Append(
-            addr_of_mut!((*config).module_search_paths),
-            (*config).executable,
-        ))
+        let search = addr_of_mut!((*config).module_search_paths);
+        if action.stdlib.is_empty() {
+            return check(ffi::PyWideStringList_Append(search, (*config).executable));
+        }
+        // Save the device's own standard library, if it is to be that. Until the importer is complete Python would
+        // take the launcher for an archive.
+        for folder in &action.stdlib {
+            let folder = c_string(OsStr::new(folder))?;
+            let wide = ffi::Py_DecodeLocale(folder.as_ptr(), std::ptr::null_mut());
+            if wide.is_null() {
+                return Err(Failure::Error(format!("{folder:?} cannot be decoded")));
+            }
+            let appended = ffi::PyWideStringList_Append(search, wide);
+            ffi::PyMem_RawFree(wide.cast());
+            check(appended)?;
+        }
+        Ok(())
     }
 }
 

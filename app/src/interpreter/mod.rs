@@ -46,9 +46,19 @@ pub fn run(action: Action) -> i32 {
         return failure.report();
     }
     timing::mark(marks::CORE);
-    let Action { payload, executable, magic, run, report_pruned, symbols, memory, service, .. } =
-        action;
-    importer::prepare(payload, executable, importer::Options { report_pruned, symbols });
+    let Action {
+        payload,
+        executable,
+        magic,
+        stdlib,
+        run,
+        report_pruned,
+        symbols,
+        memory,
+        service,
+        ..
+    } = action;
+    importer::prepare(payload, executable, importer::Options { stdlib, report_pruned, symbols });
     check_magic(magic);
     started(importer::install());
     if let Err(failure) = config::initialize_main() {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use super::app::{App, bytes_of, copy_tree};
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, Link};
 use crate::dist;
 use crate::ui::Ui;
 
@@ -44,10 +44,12 @@ pub(super) struct Peer {
 pub(super) const LAUNCHER: &str = "launcher";
 /// The same with every import where it stands; not made unless `--peers` names it.
 pub(super) const EAGER: &str = "eager launcher";
+/// The same with the device's own Python; not made unless `--peers` names it.
+pub(super) const SYSTEM: &str = "system launcher";
 /// What all are compared with.
 pub(super) const STOCK: &str = "python3 -I";
 
-pub(super) const PEERS: [Peer; 11] = [
+pub(super) const PEERS: [Peer; 12] = [
     Peer {
         name: STOCK,
         make: None,
@@ -138,7 +140,17 @@ pub(super) const PEERS: [Peer; 11] = [
         home: None,
         product: |it| vec![it.dir.join("image").join(&it.app.name)],
     },
+    Peer {
+        name: SYSTEM,
+        make: Some(|it| dist_of(it, &it.app.plan.config.project.dir, Some(Link::System))),
+        command: |it| vec![it.dir.join("image").join(&it.app.name).into()],
+        home: None,
+        product: |it| vec![it.dir.join("image").join(&it.app.name)],
+    },
 ];
+
+/// Those that are this workspace's own.
+const OURS: [&str; 3] = [LAUNCHER, EAGER, SYSTEM];
 
 /// The peers of `--peers`, or those that are always measured. Stock Python is always among them.
 pub(super) fn wanted(names: &[String]) -> Result<Vec<&'static Peer>> {
@@ -148,7 +160,7 @@ pub(super) fn wanted(names: &[String]) -> Result<Vec<&'static Peer>> {
         bail!("--peers {name}: there are {}", all.join(", "));
     }
     let is_wanted = |peer: &&Peer| match names {
-        [] => peer.name != EAGER,
+        [] => ![EAGER, SYSTEM].contains(&peer.name),
         names => peer.name == STOCK || names.iter().any(|name| name == peer.name),
     };
     Ok(PEERS.iter().filter(is_wanted).collect())
@@ -212,7 +224,7 @@ impl Making<'_> {
         let file = self.dir.join("made.json");
         let key = self.key(name)?;
         let known = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let ours = matches!(name, LAUNCHER | EAGER);
+        let ours = OURS.contains(&name);
         let known = known.filter(|record: &Record| {
             let lasts = record.failure.is_none() || record.limit >= self.limit;
             !ours && lasts && record.key == key
@@ -415,7 +427,7 @@ fn nuitka(it: &Making) -> Result<()> {
 }
 
 fn launcher(it: &Making) -> Result<()> {
-    dist_of(it, &it.app.plan.config.project.dir)
+    dist_of(it, &it.app.plan.config.project.dir, None)
 }
 
 fn eager_launcher(it: &Making) -> Result<()> {
@@ -433,16 +445,18 @@ fn eager_launcher(it: &Making) -> Result<()> {
     optimize.insert("lazy-imports".into(), "off".into());
     fs::write(&file, table.to_string())
         .with_context(|| format!("cannot write {}", file.display()))?;
-    dist_of(it, &project)
+    dist_of(it, &project, None)
 }
 
-fn dist_of(it: &Making, project: &Path) -> Result<()> {
+fn dist_of(it: &Making, project: &Path, link: Option<Link>) -> Result<()> {
     let flags = Flags {
         project: Some(project.to_owned()),
         out: Some(it.dir.join("image")),
         ..it.flags.clone()
     };
-    dist::run(Config::load(&flags)?, it.ui)?;
+    let mut config = Config::load(&flags)?;
+    config.device.link = link.or(config.device.link);
+    dist::run(config, it.ui)?;
     // Beside the launcher they are read for tracebacks, but they stay with the developer.
     let symbols = it.dir.join("image/symbols");
     if symbols.exists() {

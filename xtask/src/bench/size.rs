@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Selection;
-use super::peers::{LAUNCHER, STOCK};
+use super::peers::{LAUNCHER, STOCK, SYSTEM};
 use super::table::{Cell, Matrix, Notes, Unit};
 use crate::ui::Ui;
 
@@ -17,7 +17,7 @@ pub struct Args {
 }
 
 /// These need a Python on the device, which is not in their numbers.
-const NEED_PYTHON: [&str; 5] = [STOCK, "no bytecode", "zipapp", "shiv", "pex"];
+const NEED_PYTHON: [&str; 6] = [STOCK, "no bytecode", "zipapp", "shiv", "pex", SYSTEM];
 
 impl Args {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {

@@ -105,11 +105,15 @@ fn device(
     Ok(Device {
         name: name.to_owned(),
         target: device.target.as_ref().map(|text| triple(source, text)).transpose()?,
-        python: device.python.as_ref().map(|path| folder.join(path.get_ref())),
+        python: device.python.as_ref().map(|path| prefix(source, folder, path)).transpose()?,
         link: choose(
             source,
             device.link.as_ref(),
-            &[("static", Some(Link::Static)), ("shared", Some(Link::Shared))],
+            &[
+                ("static", Some(Link::Static)),
+                ("shared", Some(Link::Shared)),
+                ("system", Some(Link::System)),
+            ],
         )?,
         linker: device.linker.as_ref().map(|text| linker(folder, text.get_ref())),
         host: device.host.as_ref().map(|text| text.get_ref().clone()),
@@ -131,6 +135,17 @@ fn device(
         package: whole.package.clone(),
         architecture: package::architectures(source, &device.architecture)?,
     })
+}
+
+/// A path, relative to the launcher's package. Who wants the device's own Python may well try it here.
+fn prefix(source: &Source, folder: &Path, path: &Spanned<String>) -> Result<PathBuf, Complaint> {
+    match path.get_ref().as_str() {
+        "system" => Err(source.complain(path.span(), "this is the prefix of a CPython, a folder").help(
+            "link = \"system\" has the launcher use the device's own Python; `python` then names the prefix that \
+             the device has, here or in its sysroot",
+        )),
+        text => Ok(folder.join(text)),
+    }
 }
 
 fn runner(source: &Source, device: &raw::Device) -> Result<RunBy, Complaint> {

@@ -284,6 +284,9 @@ fn settings(plan: &Plan, compiled: &Compiled) -> Result<BTreeMap<String, String>
         }
         _ => None,
     };
+    let stdlib = plan.stdlib_on_device().map(|folders| {
+        (keys::STDLIB, folders.map(|folder| folder.display().to_string()).join("\n"))
+    });
     let all = [
         (keys::APP, project.name.clone()),
         (keys::VERSION, project.version.clone()),
@@ -299,7 +302,8 @@ fn settings(plan: &Plan, compiled: &Compiled) -> Result<BTreeMap<String, String>
     ];
     let update = device.update.as_ref().map(|update| update::settings(plan, compiled, update));
     let update = update.transpose()?.into_iter().flatten();
-    let all = all.into_iter().chain(memory).chain(service).chain(preload).chain(update);
+    let all =
+        all.into_iter().chain(stdlib).chain(memory).chain(service).chain(preload).chain(update);
     Ok(all.map(|(key, value)| (key.to_owned(), value)).collect())
 }
 

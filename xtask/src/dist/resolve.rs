@@ -15,7 +15,7 @@ pub(crate) mod tool;
 mod wheels;
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -68,6 +68,44 @@ pub enum LinkPlan {
     StaticFixed(PathBuf),
     /// The library is copied beside the launcher.
     Shared(PathBuf),
+    /// The device has the library, and the standard library that belongs to it.
+    System(PathBuf),
+}
+
+impl LinkPlan {
+    /// Whether libpython is inside the launcher.
+    pub fn is_static(&self) -> bool {
+        matches!(self, LinkPlan::StaticPic(_) | LinkPlan::StaticFixed(_))
+    }
+
+    /// Whether the interpreter is the device's own, of which nothing ships.
+    pub fn is_system(&self) -> bool {
+        matches!(self, LinkPlan::System(_))
+    }
+
+    /// The file that is linked.
+    pub fn library(&self) -> &Path {
+        match self {
+            LinkPlan::StaticPic(file)
+            | LinkPlan::StaticFixed(file)
+            | LinkPlan::Shared(file)
+            | LinkPlan::System(file) => file,
+        }
+    }
+}
+
+impl Plan {
+    /// Where on the device a file of its interpreter is.
+    pub fn on_device(&self, path: &Path) -> PathBuf {
+        let below = self.cross.as_ref().and_then(|cross| path.strip_prefix(&cross.sysroot).ok());
+        below.map_or_else(|| path.to_owned(), |below| Path::new("/").join(below))
+    }
+
+    /// Where the device has its standard library, if the launcher is to take that.
+    pub fn stdlib_on_device(&self) -> Option<[PathBuf; 2]> {
+        let Interpreter { stdlib, dynload, .. } = &self.interpreter;
+        self.link.is_system().then(|| [stdlib, dynload].map(|folder| self.on_device(folder)))
+    }
 }
 
 /// Looks everything up, and installs the dependencies where that has not been done.
@@ -83,6 +121,10 @@ pub fn run(mut config: Config) -> Result<Plan> {
     notes.extend(cross.as_ref().and_then(|cross| without_patterns(&mut config, cross)));
     let (link, note) = link_plan(&interpreter, config.device.link, cross.as_ref())?;
     notes.extend(note);
+    if link.is_system() {
+        // It is `re` of the payload that takes them.
+        config.project.optimize.patterns = false;
+    }
     let epoch = epoch(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
     let mut plan = Plan {
         target,

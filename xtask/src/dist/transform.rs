@@ -33,7 +33,7 @@ use super::compile::marshal::{Lines, Strip};
 use super::parallel;
 use super::protect;
 use super::prune::Kept;
-use super::resolve::{LinkPlan, Plan};
+use super::resolve::Plan;
 use super::scan::{Dialect, Edge, EdgeKind, Graph, Rules, Source};
 use crate::config::{Docstrings, LazyImports, Mode, Optimize, Shape};
 
@@ -234,8 +234,7 @@ fn defer(
 
 /// With a shared libpython nobody can stand before its evaluation loop.
 fn can_defer(plan: &Plan) -> bool {
-    plan.config.project.optimize.lazy_imports != LazyImports::Off
-        && !matches!(plan.link, LinkPlan::Shared(_))
+    plan.config.project.optimize.lazy_imports != LazyImports::Off && plan.link.is_static()
 }
 
 /// What comes up before the launcher does, and the launcher's own half, start as they are.

@@ -142,6 +142,7 @@ fn linked(config: &Config, interpreter: &Interpreter, plan: &LinkPlan) -> Findin
         LinkPlan::StaticPic(file) => format!("static, {}", file.display()),
         LinkPlan::StaticFixed(file) => format!("static at a fixed address, {}", file.display()),
         LinkPlan::Shared(file) => format!("shared, {}", file.display()),
+        LinkPlan::System(file) => format!("the device's own, as {}", file.display()),
     };
     let libraries = &interpreter.libraries;
     let archive = libraries.static_pic.as_ref().or(libraries.static_fixed.as_ref());

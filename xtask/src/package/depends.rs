@@ -62,7 +62,10 @@ pub fn found(image: &Image, format: Format) -> Found {
             }
             Format::Deb => match DEBIAN.iter().find(|(name, _)| *name == library) {
                 Some((_, package)) => found.depends.push((*package).to_owned()),
-                None => found.unknown.push(library.to_owned()),
+                None => match python(library) {
+                    Some(package) => found.depends.push(package),
+                    None => found.unknown.push(library.to_owned()),
+                },
             },
             Format::Rpm => found.depends.push(of_rpm(image, library)),
             Format::Apk => found.depends.push(format!("so:{library}")),
@@ -72,6 +75,12 @@ pub fn found(image: &Image, format: Format) -> Found {
     found.depends.sort();
     found.depends.dedup();
     found
+}
+
+/// Debian's package of a libpython, which brings the standard library.
+fn python(library: &str) -> Option<String> {
+    let minor = library.strip_prefix("libpython3.")?.strip_suffix(".so.1.0")?;
+    minor.parse::<u8>().ok().map(|minor| format!("libpython3.{minor}"))
 }
 
 /// As rpm itself names what a library provides: "libssl.so.3()(64bit)".
@@ -90,11 +99,12 @@ mod tests {
 
     #[test]
     fn libraries_are_named_as_the_format_names_them() {
-        let libraries = ["libc.so.6", "libm.so.6", "libodd.so.2", "libssl.so.3"];
+        let libraries =
+            ["libc.so.6", "libm.so.6", "libodd.so.2", "libpython3.11.so.1.0", "libssl.so.3"];
         let image = Image::of_test(&libraries, Some("2.34"));
         let of = |format| found(&image, format);
         let deb = of(Format::Deb);
-        assert_eq!(deb.depends, ["libc6 (>= 2.34)", "libssl3"]);
+        assert_eq!(deb.depends, ["libc6 (>= 2.34)", "libpython3.11", "libssl3"]);
         assert_eq!(deb.unknown, ["libodd.so.2"]);
         assert_eq!(
             of(Format::Rpm).depends,
@@ -102,10 +112,11 @@ mod tests {
                 "libc.so.6(GLIBC_2.34)(64bit)",
                 "libm.so.6()(64bit)",
                 "libodd.so.2()(64bit)",
+                "libpython3.11.so.1.0()(64bit)",
                 "libssl.so.3()(64bit)"
             ]
         );
-        assert_eq!(of(Format::Apk).depends[3], "so:libssl.so.3");
+        assert_eq!(of(Format::Apk).depends[4], "so:libssl.so.3");
         assert_eq!(of(Format::Ipk), Found::default());
     }
 }

@@ -10,7 +10,7 @@ use object::elf;
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 
 use super::Object;
-use crate::dist::resolve::{LinkPlan, Plan};
+use crate::dist::resolve::Plan;
 
 /// A shared object's headers, as far as the pipeline needs them.
 #[derive(Debug, Clone, Default)]
@@ -38,9 +38,8 @@ pub struct Launcher {
 impl Launcher {
     /// The launcher of a plan.
     pub fn of(plan: &Plan) -> Launcher {
-        let static_link = !matches!(plan.link, LinkPlan::Shared(_));
         let musl = plan.target.contains("-musl");
-        Launcher { machine: machine(&plan.target), musl, static_link }
+        Launcher { machine: machine(&plan.target), musl, static_link: plan.link.is_static() }
     }
 
     /// What a shared object needs, and why it cannot work if it cannot.

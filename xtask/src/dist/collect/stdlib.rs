@@ -45,4 +45,30 @@ pub fn interpreter(plan: &Plan, tree: &mut Tree) {
         };
         tree.modules.insert(name.clone(), module);
     }
+    match plan.link.is_system() {
+        true => leave_to_device(tree),
+        // It is about the device's standard library.
+        false => drop(tree.modules.remove("_pyrmware_runtime.stdlib")),
+    }
+}
+
+/// The device has the standard library: its modules are like frozen ones, and its files nobody's business.
+fn leave_to_device(tree: &mut Tree) {
+    for module in tree.modules.values_mut().filter(|module| module.origin == Origin::Stdlib) {
+        tree.objects.remove(&module.path);
+        if module.kind != Kind::Source && module.kind != Kind::Interpreter {
+            module.file = None;
+        }
+        module.kind = Kind::Interpreter;
+        module.path.clear();
+    }
+    for files in [&mut tree.resources, &mut tree.libraries] {
+        files.retain(|path, file| {
+            let stays = file.origin != Origin::Stdlib;
+            if !stays {
+                tree.objects.remove(path);
+            }
+            stays
+        });
+    }
 }

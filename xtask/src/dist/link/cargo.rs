@@ -48,7 +48,7 @@ pub fn build(plan: &Plan, packed: &Packed) -> Result<Built> {
     write_if_changed(&exports, libpython::EXPORTS.as_bytes())?;
     let libraries = folder.join("lib");
     write_if_changed(&libraries.join("libgcc_s.so"), libpython::UNWINDER.as_bytes())?;
-    let link = folder.join(format!("link-{}.txt", state(libpython::library(&plan.link))?));
+    let link = folder.join(format!("link-{}.txt", state(plan.link.library())?));
     let arguments = libpython::arguments(plan, &exports, &libraries).join("\n") + "\n";
     write_if_changed(&link, arguments.as_bytes())?;
 

@@ -12,9 +12,8 @@ use crate::dist::resolve::{Cross, LinkPlan, Plan};
 /// [`arguments`] do.
 pub fn pyo3_config(plan: &Plan) -> String {
     let (major, minor) = plan.interpreter.version;
-    let library = library(&plan.link);
-    let folder = library.parent().unwrap_or(Path::new("/"));
-    let shared = matches!(plan.link, LinkPlan::Shared(_));
+    let folder = plan.link.library().parent().unwrap_or(Path::new("/"));
+    let shared = !plan.link.is_static();
     format!(
         "implementation=CPython\n\
          version={major}.{minor}\n\
@@ -66,6 +65,13 @@ pub fn arguments(plan: &Plan, exports: &Path, libraries: &Path) -> Vec<String> {
             arguments.push(library.display().to_string());
             arguments.push("-Wl,-rpath,$ORIGIN".to_owned());
         }
+        LinkPlan::System(library) => {
+            arguments.push(library.display().to_string());
+            let folder = plan.on_device(library.parent().unwrap_or(Path::new("/")));
+            if !is_searched(&folder) {
+                arguments.push(format!("-Wl,-rpath,{}", folder.display()));
+            }
+        }
     }
     arguments
 }
@@ -101,11 +107,11 @@ fn wraps(version: (u8, u8)) -> [String; 4] {
         .map(|name| format!("-Wl,--wrap={name}"))
 }
 
-/// The file that is linked.
-pub fn library(link: &LinkPlan) -> &Path {
-    match link {
-        LinkPlan::StaticPic(file) | LinkPlan::StaticFixed(file) | LinkPlan::Shared(file) => file,
-    }
+/// Whether a device's dynamic linker looks into the folder unasked: /usr/lib, /lib64, /usr/lib/arm-linux-gnueabihf.
+fn is_searched(folder: &Path) -> bool {
+    let below = |top: &str| folder.strip_prefix(top).ok().map(|below| below.components().count());
+    let library = |usual: &str| matches!(below(usual), Some(0 | 1));
+    ["/lib", "/lib64", "/usr/lib", "/usr/lib64"].into_iter().any(library)
 }
 
 /// The name under which a shared libpython is looked for beside the launcher.

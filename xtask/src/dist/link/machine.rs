@@ -102,6 +102,10 @@ fn others(plan: &Plan) -> Vec<Forbidden> {
 
 /// Folders in which the interpreter is, was meant to be, and was compiled.
 pub fn interpreter(plan: &Plan) -> Vec<Forbidden> {
+    if plan.link.is_system() {
+        // They are the device's, and the launcher has to name them.
+        return Vec::new();
+    }
     let interpreter = &plan.interpreter;
     let variable = |name| interpreter.sysconfig.get(name).map(PathBuf::from);
     // A build that was moved, or is reached through a link, still carries the prefix that it was

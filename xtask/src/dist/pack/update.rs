@@ -39,7 +39,8 @@ pub(super) fn settings(
 fn launcher(plan: &Plan, compiled: &Compiled) -> Result<String> {
     let interpreter = &plan.interpreter;
     let mut digest = Sha256::new();
-    for name in interpreter.builtins.iter().chain(&interpreter.frozen) {
+    let own = !plan.link.is_system();
+    for name in interpreter.builtins.iter().chain(&interpreter.frozen).filter(|_| own) {
         digest.update(format!("{name}\n"));
     }
     for (name, module) in &compiled.kept.graph.tree.modules {
@@ -51,9 +52,12 @@ fn launcher(plan: &Plan, compiled: &Compiled) -> Result<String> {
     }
     let link = match plan.link {
         LinkPlan::Shared(_) => "shared",
-        _ => "static",
+        LinkPlan::System(_) => "system",
+        LinkPlan::StaticPic(_) | LinkPlan::StaticFixed(_) => "static",
     };
-    let (target, python) = (&plan.target, &interpreter.full_version);
+    // The device's own may be of a later release by then.
+    let python = if own { interpreter.full_version.clone() } else { interpreter.short_version() };
+    let target = &plan.target;
     Ok(format!("{target} Python {python} {link} {}", &hex(&digest.finalize())[..16]))
 }
 

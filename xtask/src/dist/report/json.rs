@@ -240,6 +240,7 @@ fn link(link: &LinkPlan) -> &'static str {
         LinkPlan::StaticPic(_) => "static",
         LinkPlan::StaticFixed(_) => "static-fixed",
         LinkPlan::Shared(_) => "shared",
+        LinkPlan::System(_) => "system",
     }
 }
 
@@ -253,7 +254,8 @@ fn bytes(plan: &Plan, image: &Image, inventory: &Inventory) -> Bytes {
             .filter(|(path, _)| path.starts_with("libpython"))
             .map(|(_, bytes)| bytes)
             .sum(),
-        _ => program,
+        LinkPlan::System(_) => 0,
+        LinkPlan::StaticPic(_) | LinkPlan::StaticFixed(_) => program,
     };
     Bytes { launcher: image.bytes, payload, interpreter }
 }

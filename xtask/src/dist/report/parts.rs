@@ -33,7 +33,7 @@ pub struct Part {
 pub struct Parts {
     /// Shared libraries of the application.
     pub files: Vec<(String, String)>,
-    /// CPython first, then distributions, then what is of Rust.
+    /// CPython first, if it ships, then distributions, then what is of Rust.
     pub parts: Vec<Part>,
     /// Bills of materials of distributions that are not understood.
     pub warnings: Vec<String>,
@@ -51,7 +51,7 @@ impl Parts {
             owned.map(|FileItem { path, .. }| (path.clone(), hash(path))).collect()
         };
         let python = &plan.interpreter.full_version;
-        let mut parts = vec![Part {
+        let interpreter = Part {
             purl: format!("pkg:generic/python@{}", encode(python)),
             name: "CPython".to_owned(),
             version: python.clone(),
@@ -59,7 +59,10 @@ impl Parts {
             license: licenses::of_python(plan)?,
             files: libraries(&|owner| owner.origin == "stdlib"),
             within: Vec::new(),
-        }];
+        };
+        // The device's own is in the device's bill of materials.
+        let mut parts = Vec::new();
+        parts.extend((!plan.link.is_system()).then_some(interpreter));
         let natives = natives(inventory);
         let mut warnings = Vec::new();
         let mut stated = licenses::of_dependencies(plan, inventory)?;

@@ -28,6 +28,15 @@ pub fn link_plan(
         (None, None) => None,
     };
     match (asked, plan, shared) {
+        (Some(Link::System), ..) => match &libraries.shared {
+            Some(library) => Ok((LinkPlan::System(library.clone()), None)),
+            None => bail!(
+                "{} has no libpython{}.so, with which `link = \"system\"` links to ask for the device's own; install it \
+                 there or name another prefix with `python`",
+                interpreter.prefix.display(),
+                interpreter.short_version()
+            ),
+        },
         (Some(Link::Shared), _, Some(shared)) => Ok((shared, None)),
         (Some(Link::Shared), _, None) => bail!(
             "{} has no libpython{}.so, which `link = \"shared\"` asks for; remove the key or name another prefix with --python",
@@ -75,4 +84,28 @@ fn cannot_link(interpreter: &Interpreter, missing: &[String], cross: Option<&Cro
         interpreter.prefix.display(),
         missing.iter().map(|name| format!("-l{name}")).collect::<Vec<_>>().join(" "),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::collect::fixture::Fixture;
+
+    #[test]
+    fn the_device_s_own_takes_a_shared_libpython_to_link_with() {
+        let mut interpreter = Fixture::new("demo", &[("app/demo.py", "")]).plan.interpreter;
+        interpreter.libraries.shared = None;
+        let link = |interpreter: &Interpreter| link_plan(interpreter, Some(Link::System), None);
+        let error = link(&interpreter).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                ".so, with which `link = \"system\"` links to ask for the device's own; install it there or name \
+                 another prefix with `python`"
+            ),
+            "{error}"
+        );
+        interpreter.libraries.shared = Some("/usr/lib/libpython3.11.so.1.0".into());
+        let (plan, note) = link(&interpreter).unwrap();
+        assert!(plan.is_system() && !plan.is_static() && note.is_none());
+    }
 }
