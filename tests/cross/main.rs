@@ -19,6 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
+use pyrmware_payload::{Payload, keys};
 use serde_json::Value;
 use support::task::Task;
 use support::{Ended, SAMPLE, workspace};
@@ -146,6 +147,51 @@ fn the_sample_works_on_armv7() {
         "{ended}"
     );
     sample(&ARMV7, compiled_sample().path());
+}
+
+/// Cython's C is compiled for the device.
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn the_sample_works_as_cython_compiles_it() {
+    let project = compiled_sample();
+    let file = project.path().join("pyproject.toml");
+    let text = fs::read_to_string(&file).expect("it can be read");
+    fs::write(&file, format!("{text}\n[tool.pyrmware.protect]\nmode = \"cython\"\n"))
+        .expect("it is written");
+    for machine in [&AARCH64, &ARMV7] {
+        let image = own_image(machine, "cython", |verb| task(verb, machine, project.path()));
+        let extensions = image.report["extensions"].as_array().expect("a list");
+        let is_main = |item: &Value| item["name"] == "device_console.server";
+        assert!(extensions.iter().any(is_main), "{extensions:#?}");
+    }
+}
+
+/// The device's own Python is the sysroot's under qemu's user mode, and is named as the device has it.
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn the_sample_works_with_the_device_s_own_python() {
+    let table = table(&AARCH64) + "link = \"system\"\n";
+    let folder = workspace::workspace("cross-own", "", &table);
+    let project = support::project(SAMPLE);
+    let image = own_image(&AARCH64, "own", |verb| task(verb, &AARCH64, &project).cwd(&folder));
+    assert_eq!(image.report["link"], "system", "{}", image.report);
+    let bytes = fs::read(&image.launcher).expect("it is there");
+    let payload = Payload::open(&bytes[image.payload(&bytes)]).expect("it was just packed");
+    let wanted = "/usr/lib/python3.11\n/usr/lib/python3.11/lib-dynload";
+    assert_eq!(payload.setting(keys::STDLIB), Ok(wanted));
+}
+
+/// The image of the sample that a `dist` writes where no other test does; it passes its self-test, once more when
+/// it is run.
+fn own_image(machine: &Machine, name: &str, verb: impl Fn(&str) -> Task) -> support::Image {
+    let out = support::scratch().join("images").join(format!("{}-{name}", machine.device));
+    let verb = |name: &str| verb(name).arg("--out").arg(&out);
+    let ended = verb("dist").args(["--message-format", "json"]).run().success();
+    let image = support::Image::of(&ended);
+    assert_eq!(image.report["warnings"], Value::Array(Vec::new()), "{ended}");
+    let said = verb("run").args(["--quiet", "--", "--selftest"]).run().success().out();
+    is_right(machine, &serde_json::from_str(&said).expect("a line of JSON"));
+    image
 }
 
 /// The sample with what is to be compiled where there are no wheels.

@@ -104,10 +104,7 @@ fn examine(flags: &Flags, verbose: bool) -> Vec<Finding> {
             findings.extend(more);
             if let Some(interpreter) = interpreter {
                 findings.push(checks::installer(config, &interpreter));
-                // Cython and Nuitka make code for this machine only.
-                if config.device.target.is_none() {
-                    findings.push(checks::compiler(config, &interpreter));
-                }
+                findings.extend(checks::compiler(config, &interpreter));
             }
             findings.push(checks::disk(config));
         }

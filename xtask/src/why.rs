@@ -256,7 +256,7 @@ impl Display for Human<'_> {
                     also = "also ";
                 }
             }
-            State::Interpreter => f.write_str("inside libpython, costs nothing")?,
+            State::Interpreter => f.write_str("the interpreter's own, costs nothing")?,
             State::Dropped { dropped } => write!(f, "left out: {dropped}{traced}")?,
             State::Missing => f.write_str(
                 "nowhere: neither the application nor a dependency nor Python's library has it",

@@ -228,11 +228,18 @@ pub(super) fn installer(config: &Config, interpreter: &Interpreter) -> Finding {
     }
 }
 
-/// What Cython and Nuitka need on this machine; most applications have no use for it.
-pub(super) fn compiler(config: &Config, interpreter: &Interpreter) -> Finding {
+/// What Cython and Nuitka need, Cython for another machine, too; most applications have no use for it. Where nothing
+/// can be built for that there is no answer.
+pub(super) fn compiler(config: &Config, interpreter: &Interpreter) -> Option<Finding> {
+    let cross = match config.device.target.as_deref() {
+        Some(target) if resolve::is_foreign(config, target) => {
+            Some(Cross::of(target, interpreter, &config.device, &config.paths).ok()?)
+        }
+        _ => None,
+    };
     let asked =
         config.project.protect.uses(Mode::Cython) || config.project.protect.uses(Mode::Nuitka);
-    match protect::try_compiler(interpreter) {
+    Some(match protect::try_compiler(interpreter, cross.as_ref()) {
         Ok(program) => {
             let place = interpreter.include.display();
             Finding::ok("compiler", format!("{}, with Python.h in {place}", program.display()))
@@ -242,7 +249,7 @@ pub(super) fn compiler(config: &Config, interpreter: &Interpreter) -> Finding {
             let state = if asked { State::Missing } else { State::Optional };
             Finding { state, ..Finding::failed("compiler", &anyhow::Error::msg(text)) }
         }
-    }
+    })
 }
 
 /// Whether the target folder's disk has room.

@@ -13,6 +13,8 @@ pub const TOOL: Tool = Tool {
     mode: Mode::Cython,
     version: "3.3.1",
     packages: &["cython==3.3.1"],
+    // The C is for the device's Python as for any.
+    crosses: true,
     needs: &[("collections.abc", 0), ("types", 0)],
 };
 

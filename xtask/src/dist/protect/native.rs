@@ -30,6 +30,8 @@ pub struct Tool {
     pub version: &'static str,
     /// What is installed.
     pub packages: &'static [&'static str],
+    /// Whether what it makes is for the device, whatever machine it runs on.
+    pub crosses: bool,
     /// Modules that the code it makes imports of itself; since which Python 3.
     pub needs: &'static [(&'static str, u8)],
 }
@@ -56,7 +58,7 @@ const TOOLS: [&Tool; 3] = [&cython::TOOL, &nuitka::TOOL, &pyarmor::TOOL];
 /// Has the tools do what they are to do, and puts what they made in the place of bytecode.
 ///
 /// # Errors
-/// The device is of another kind than this machine, a tool cannot be installed, or cannot do it.
+/// The device is of another kind than this machine, of which the tool cannot know; a tool cannot be installed, or cannot do it.
 pub fn run(plan: &Plan, sealed: &mut Sealed) -> Result<()> {
     for (tool, work) in [
         (&cython::TOOL, cython::run as fn(&Workshop<'_>, &mut Sealed, Vec<Source>) -> Result<()>),
@@ -68,9 +70,10 @@ pub fn run(plan: &Plan, sealed: &mut Sealed) -> Result<()> {
             continue;
         }
         ensure!(
-            runs_here(&plan.target) && plan.cross.is_none(),
-            "{} for {} needs a container, which this version does not make; mode = \"encrypted\" in \
-             [tool.pyrmware.protect] works for every device",
+            tool.crosses || runs_here(&plan.target) && plan.cross.is_none(),
+            "{} makes code for the machine that it runs on, and the device is another one, {}: build in a container of \
+             its kind (--container podman --image NAME); in [tool.pyrmware.protect], mode = \"cython\" and \
+             \"encrypted\" work for every device",
             tool.name,
             plan.target
         );
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn another_architecture_needs_a_container() {
+    fn what_makes_code_for_its_own_machine_needs_a_container() {
         let mut fixture = Fixture::new("app", &[("app/app.py", ""), ("app/other.py", "")]);
         fixture.plan.target = "mips-unknown-linux-gnu".to_owned();
         let compiled = crate::dist::compile::Compiled {
@@ -265,11 +268,14 @@ mod tests {
             },
             ..Default::default()
         };
-        let modes = BTreeMap::from([("other".to_owned(), Mode::Cython)]);
+        let modes = BTreeMap::from([("other".to_owned(), Mode::Nuitka)]);
         let mut sealed = Sealed { compiled, modes, ..Sealed::default() };
         let error = run(&fixture.plan, &mut sealed).unwrap_err().to_string();
         assert!(
-            error.starts_with("Cython for mips-unknown-linux-gnu needs a container, which"),
+            error.starts_with(
+                "Nuitka makes code for the machine that it runs on, and the device is another one, \
+                 mips-unknown-linux-gnu: build in a container"
+            ),
             "{error}"
         );
     }

@@ -21,6 +21,7 @@ pub const TOOL: Tool = Tool {
     mode: Mode::Nuitka,
     version: "4.3.3",
     packages: &["nuitka==4.3.3"],
+    crosses: false,
     needs: &[
         ("collections.abc", 0),
         ("functools", 0),

@@ -21,6 +21,7 @@ pub const TOOL: Tool = Tool {
     mode: Mode::Pyarmor,
     version: "9.2.8",
     packages: &["pyarmor==9.2.8", "pyarmor.cli.core==8.1.2"],
+    crosses: false,
     needs: &[],
 };
 

@@ -64,6 +64,19 @@ impl Cross {
         arguments
     }
 
+    /// The compiler of C, and what it is told of the sysroot.
+    pub fn compiler(&self) -> (String, Vec<String>) {
+        let (gcc, _) = self.target.gcc();
+        // A compiler of the device's own kind links as well; what else links need not compile.
+        let linker = self.linker.as_ref().map(|linker| linker.display().to_string());
+        let gcc = linker.filter(|linker| linker.ends_with("-gcc")).unwrap_or(gcc);
+        let mut words = vec![format!("--sysroot={}", self.sysroot.display())];
+        if let Some(folder) = self.folders.first().map(|folder| folder.display()) {
+            words.extend([format!("-B{folder}"), format!("-L{folder}")]);
+        }
+        (gcc, words)
+    }
+
     /// Whether the linker finds `lib<name>` in the sysroot.
     pub fn has_library(&self, name: &str) -> bool {
         ["so", "a"].iter().any(|end| {

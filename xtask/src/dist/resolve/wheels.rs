@@ -54,13 +54,8 @@ pub fn tags(cross: &Cross) -> String {
 /// What setuptools takes for granted of this machine, of the other one. It is enough for modules in C; others
 /// would be built for this machine, which is found out as soon as their files are read.
 pub fn environment(cross: &Cross, interpreter: &Interpreter) -> Vec<(&'static str, OsString)> {
-    let (gcc, _) = cross.target.gcc();
-    // A compiler of the device's own kind links as well; what else links need not compile.
-    let linker = cross.linker.as_ref().map(|linker| linker.display().to_string());
-    let gcc = linker.filter(|linker| linker.ends_with("-gcc")).unwrap_or(gcc);
-    let folder = cross.folders.first().map(|folder| format!(" -B{0} -L{0}", folder.display()));
-    let root = cross.sysroot.display();
-    let compiler = format!("{gcc} --sysroot={root}{}", folder.unwrap_or_default());
+    let (gcc, words) = cross.compiler();
+    let compiler = format!("{gcc} {}", words.join(" "));
     let include = interpreter.include.display();
     vec![
         ("CC", compiler.clone().into()),

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{Source, Tool};
 use crate::dist::hex;
 use crate::dist::protect::MADE;
-use crate::dist::resolve::Plan;
+use crate::dist::resolve::{Cross, Plan};
 use crate::python::{Interpreter, remedy};
 
 /// Grows when the same inputs are to give other results.
@@ -92,7 +92,7 @@ impl<'a> Workshop<'a> {
     fn key(&self, sources: &[&Source], way: &[String]) -> String {
         let interpreter = &self.plan.interpreter;
         let prefix = interpreter.prefix.to_string_lossy();
-        let compiler = compiler();
+        let (compiler, words) = self.compiler_and_words();
         let head = [
             self.tool.name,
             self.tool.version,
@@ -110,6 +110,7 @@ impl<'a> Workshop<'a> {
         add(&FORM.to_le_bytes());
         add(&self.plan.epoch.to_le_bytes());
         head.iter().for_each(|part| add(part.as_bytes()));
+        words.iter().for_each(|word| add(word.as_bytes()));
         add(&(way.len() as u64).to_le_bytes());
         way.iter().for_each(|word| add(word.as_bytes()));
         for source in sources {
@@ -139,12 +140,17 @@ impl<'a> Workshop<'a> {
         Ok(command)
     }
 
-    /// The compiler of C.
+    /// The compiler of C, for the device.
     pub fn compiler(&self, folder: &Folder) -> Command {
-        let mut command = Command::new(compiler());
-        command.env_clear().env("LC_ALL", "C.UTF-8");
+        let (program, words) = self.compiler_and_words();
+        let mut command = Command::new(program);
+        command.args(words).env_clear().env("LC_ALL", "C.UTF-8");
         self.settle(&mut command, folder);
         command
+    }
+
+    fn compiler_and_words(&self) -> (PathBuf, Vec<String>) {
+        compiler_for(self.plan.cross.as_ref())
     }
 
     /// Gives a process what it may know.
@@ -214,6 +220,17 @@ pub fn finish(command: &mut Command) -> Result<Said> {
     Ok(Said { well: output.status.success(), text: text.concat() })
 }
 
+/// The compiler of C for a machine, and what it is to be told first.
+fn compiler_for(cross: Option<&Cross>) -> (PathBuf, Vec<String>) {
+    match cross {
+        Some(cross) => {
+            let (program, words) = cross.compiler();
+            (program.into(), words)
+        }
+        None => (compiler(), Vec::new()),
+    }
+}
+
 /// `CC`, or the system's.
 fn compiler() -> PathBuf {
     let named = std::env::var_os("CC").filter(|name| !name.is_empty());
@@ -236,14 +253,17 @@ fn headers(interpreter: &Interpreter) -> Result<()> {
 ///
 /// # Errors
 /// What is missing, and what installs it.
-pub fn try_compiler(interpreter: &Interpreter) -> Result<PathBuf> {
+pub fn try_compiler(interpreter: &Interpreter, cross: Option<&Cross>) -> Result<PathBuf> {
     headers(interpreter)?;
-    let program = compiler();
+    let (program, words) = compiler_for(cross);
     let mut command = Command::new(&program);
-    command.args(["-fsyntax-only", "-I"]).arg(&interpreter.include);
+    command.args(words).args(["-fsyntax-only", "-I"]).arg(&interpreter.include);
     command.args(["-include", "Python.h", "-x", "c", "/dev/null"]).env("LC_ALL", "C.UTF-8");
     let said = finish(command.stdin(Stdio::null()))?;
-    let packages = ["gcc", "libc6-dev"].map(str::to_owned);
+    let packages = match cross {
+        Some(cross) => vec![cross.target.gcc().1],
+        None => ["gcc", "libc6-dev"].map(str::to_owned).into(),
+    };
     ensure!(
         said.well,
         "{} does not compile: {}; remedy: {}",
