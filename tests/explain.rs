@@ -66,7 +66,10 @@ fn why_knows_what_is_left_out_inside_libpython_and_nowhere() {
         said.contains("layout.dropped: left out: dropped by [tool.pyrmware.prune] drop\n"),
         "{said}"
     );
-    assert!(said.contains("\nsys: the interpreter's own, costs nothing\n  asked for by\n"), "{said}");
+    assert!(
+        said.contains("\nsys: the interpreter's own, costs nothing\n  asked for by\n"),
+        "{said}"
+    );
     assert!(said.contains("\nwinreg: nowhere: "), "{said}");
     let ended = explain(&project, &["why", "argparze"]).exits(1);
     assert!(ended.err().contains("there is no module argparze; did you mean argparse?"), "{ended}");

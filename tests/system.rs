@@ -15,7 +15,7 @@ const DEVICE: &str = "[package.metadata.pyrmware.device.own]\nlink = \"system\"\
 
 /// Of the applications these test most of what is another's here: `__file__`, resources, `ctypes` and `ssl`,
 /// children, a dependency with C code.
-const BY_DEFAULT: [&str; 6] = ["hello", "layout", "native", "procs", "stdlib", SAMPLE];
+const BY_DEFAULT: [&str; 4] = ["layout", "native", "procs", "stdlib"];
 
 /// The image of an application; none: the interpreter that is chosen has no shared libpython.
 fn image(workspace: &Path, app: &str) -> Option<Image> {

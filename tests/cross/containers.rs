@@ -132,6 +132,49 @@ fn frozen_there_is_no_network_inside() {
     assert!(ended.err().contains(&format!("Entering {BUILD} (amd64) by ")), "{ended}");
 }
 
+/// Of spidev there are no wheels.
+#[test]
+#[ignore = "by `cargo xtask test --devices`"]
+fn a_container_of_the_device_s_kind_builds_what_comes_as_source() {
+    build_image();
+    let project = tempfile::tempdir().expect("a folder");
+    for (name, text) in [
+        ("pyproject.toml", BUS),
+        ("requirements.txt", SPIDEV),
+        ("bus.py", "import spidev\n\nprint(spidev.SpiDev.__module__)\n"),
+    ] {
+        fs::write(project.path().join(name), text).expect("it is written");
+    }
+    let dist = |machine| {
+        let xtask = PODMAN.settings(support::xtask_under("unshare", &UNDER));
+        let words = ["--container", "podman", "--image", BUILD, "--inside", "sdists"];
+        let json = ["--message-format", "json", "--out"];
+        let task = task_by(xtask, "dist", machine, project.path()).args(words).args(json);
+        task.arg(PODMAN.folder.join("bus"))
+    };
+    let ended = dist(&AARCH64).run().exits(1);
+    let text = format!(
+        "{BUILD} is for amd64, and device bookworm-arm64 for arm64: what is built from source there would not run on it"
+    );
+    assert!(ended.err().contains(&text), "{ended}");
+    let ended = dist(&X86_64).arg("--frozen").run().exits(1);
+    let text = format!("cannot build packages from source in a container of {BUILD}");
+    assert!(ended.err().contains(&text), "{ended}");
+    let image = Image::of(&dist(&X86_64).run().success());
+    let extensions = image.report["extensions"].as_array().expect("a list");
+    assert!(extensions.iter().any(|item| item["name"] == "spidev"), "{extensions:#?}");
+    let said = Task::new(&image.launcher).run().success().out();
+    assert_eq!(said, "spidev\n");
+    // It is there now.
+    dist(&X86_64).arg("--frozen").run().success();
+}
+
+const BUS: &str = "[project]\nname = \"bus\"\nversion = \"1\"\ndependencies = [\"spidev\"]\n\
+                   [tool.pyrmware]\nentry = \"bus\"\nsdists = [\"spidev\"]\n\
+                   [tool.pyrmware.verify]\ncommand = []\n";
+const SPIDEV: &str =
+    "spidev==3.6 --hash=sha256:14dbc37594a4aaef85403ab617985d3c3ef464d62bc9b769ef552db53701115b\n";
+
 #[test]
 #[ignore = "by `cargo xtask test --devices`"]
 fn what_is_wrong_with_the_container_is_said() {

@@ -74,8 +74,23 @@ pub struct Config {
     pub device: Device,
     /// How dependencies may be resolved, as cargo means the flags.
     pub resolution: Resolution,
+    /// Where packages are built from source, if not here.
+    pub builder: Option<Builder>,
     /// The image folder, absolute.
     pub out: PathBuf,
+}
+
+/// A container of the device's kind, for what no cross compiler can build.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    /// Who runs it: podman, docker.
+    pub engine: PathBuf,
+    /// How it is told to run one, up to what belongs to the work itself.
+    pub run: Vec<String>,
+    /// The image, as the user names it.
+    pub image: String,
+    /// What is in the image, in the engine's words.
+    pub id: String,
 }
 
 impl Config {
@@ -139,7 +154,7 @@ impl Config {
             locked: flags.locked || flags.frozen,
             offline: flags.offline || flags.frozen,
         };
-        Ok(Config { paths, project, device, resolution, out })
+        Ok(Config { paths, project, device, resolution, builder: None, out })
     }
 }
 

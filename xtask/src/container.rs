@@ -1,5 +1,5 @@
 //! `dist --container ENGINE --image NAME`: the whole pipeline inside a container, for what is to be built with an
-//! image's C library, Python and compilers.
+//! image's C library, Python and compilers; or, with `--inside sdists`, only packages that are built from source.
 //!
 //! The container sees the workspace, the application, the target folder and cargo's caches at the places where they
 //! are here, and Rust as it is here: the image has to bring Python, a C compiler, and pip
@@ -9,13 +9,14 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::config::{Config, Flags};
+use crate::config::{Builder, Config, Flags};
 use crate::dist::resolve;
 use crate::python::{remedy, sysroot};
+use crate::target::Target;
 use crate::ui::Ui;
 
 /// In which container to build.
@@ -27,6 +28,19 @@ pub struct Container {
     /// The container's image: it has Python with its library, a C compiler, and pip or uv
     #[arg(long, value_name = "NAME", requires = "engine")]
     image: Option<String>,
+    /// What is done inside; all else is done here
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, requires = "engine")]
+    inside: Inside,
+}
+
+/// What a container is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Inside {
+    /// The whole build
+    #[default]
+    All,
+    /// Packages that are built from source: the image is of the device's kind, with its Python, pip and a compiler
+    Sdists,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -69,9 +83,34 @@ struct Places {
 }
 
 impl Container {
-    /// Whether there is to be one.
-    pub fn is_asked_for(&self) -> bool {
-        self.engine.is_some()
+    /// Whether there is to be one, for the whole build.
+    pub fn has_everything(&self) -> bool {
+        self.engine.is_some() && self.inside == Inside::All
+    }
+
+    /// Where packages are built from source, if that is what it is for.
+    ///
+    /// # Errors
+    /// There is no such engine or image, or the image is for other machines than the device is.
+    pub fn builder(&self, config: &Config) -> Result<Option<Builder>> {
+        let (Some(engine), Some(image), Inside::Sdists) = (self.engine, &self.image, self.inside)
+        else {
+            return Ok(None);
+        };
+        let program = engine.find()?;
+        let is_for = architecture(&program, image)?;
+        let device = match &config.device.target {
+            Some(target) => in_go(Target::of(target)?.debian),
+            None => here(),
+        };
+        ensure!(
+            is_for == device,
+            "{image} is for {is_for}, and device {} for {device}: what is built from source there would not run on it",
+            config.device.name
+        );
+        let id = ask_image(&program, image, "{{.Id}}")?;
+        let run = engine.run(config.resolution.offline);
+        Ok(Some(Builder { engine: program, run, image: image.clone(), id }))
     }
 
     /// `dist` with these flags, inside.
@@ -93,11 +132,7 @@ impl Container {
         }
         let foreign = !is_this_machine(&architecture);
         let mut command = Command::new(&program);
-        command.args(["run", "--rm", "--security-opt", "label=disable"]);
-        command.args(engine.user());
-        if config.resolution.offline {
-            command.args(["--network=none", "--pull=never"]);
-        }
+        command.args(engine.run(config.resolution.offline));
         for (folder, mode) in mounts(&config, &places, foreign) {
             command.arg("--volume").arg(volume(&folder, mode));
         }
@@ -106,9 +141,7 @@ impl Container {
             text.push(value);
             command.arg("--env").arg(text);
         }
-        // The engine takes the values, which nobody then sees in lists of processes.
-        let passed = PASSED.iter().filter(|name| std::env::var_os(name).is_some());
-        let passed = passed.filter(|name| !foreign || **name != "RUSTC");
+        let passed = passed().filter(|name| !foreign || *name != "RUSTC");
         command.args(passed.flat_map(|name| ["--env", name]));
         command.arg("--workdir").arg(&config.paths.root).arg(image).args(inside(&places)?);
         command.args(words(std::env::args_os().skip(1), &config));
@@ -148,6 +181,17 @@ impl Engine {
         })
     }
 
+    /// How it is told to run a container, which has no network where there is to be none.
+    fn run(self, offline: bool) -> Vec<String> {
+        let mut words =
+            ["run", "--rm", "--security-opt", "label=disable"].map(str::to_owned).to_vec();
+        words.extend(self.user());
+        if offline {
+            words.extend(["--network=none", "--pull=never"].map(str::to_owned));
+        }
+        words
+    }
+
     /// What is written belongs to whoever has started this.
     fn user(self) -> Vec<String> {
         let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
@@ -160,11 +204,71 @@ impl Engine {
     }
 }
 
+/// Has packages built from source, of which `requirements` are in a file of that name in `folder`; gives the wheels,
+/// which are there then. A Python of this minor version does it; `epoch` is the date of what it writes.
+///
+/// # Errors
+/// The container cannot be started; what pip has to say.
+pub fn wheels(
+    builder: &Builder,
+    python: &str,
+    folder: &Path,
+    requirements: &str,
+    epoch: u64,
+) -> Result<Vec<PathBuf>> {
+    /// pip takes the shell's place, so that a signal ends it.
+    const SCRIPT: &str = r#"
+for python in "python$1" python3; do
+    if "$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+        exec "$python" -m pip wheel --no-deps --require-hashes --no-input --disable-pip-version-check \
+            --wheel-dir wheels --requirement "$2"
+    fi
+done
+echo "the image has no Python $1" >&2
+exit 1
+"#;
+    let Builder { engine, run, image, .. } = builder;
+    let out = folder.join("wheels");
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let mut command = Command::new(engine);
+    command.args(run).arg("--volume").arg(volume(folder, "rw"));
+    let named = named_files().map(|file| (file, "ro"));
+    for (file, mode) in outermost(named.collect()) {
+        command.arg("--volume").arg(volume(&file, mode));
+    }
+    command
+        .args(passed().filter(|name| !name.starts_with("RUST")).flat_map(|name| ["--env", name]));
+    command.arg("--env").arg(format!("HOME={}", folder.display()));
+    command.arg("--env").arg(format!("SOURCE_DATE_EPOCH={epoch}"));
+    command.arg("--workdir").arg(folder).arg(image);
+    command.args(["sh", "-c", SCRIPT.trim(), "sh", python, requirements]).stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("cannot start {}", engine.display()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
+        return Err(anyhow::Error::msg(last)
+            .context(format!("cannot build packages from source in a container of {image}")));
+    }
+    let entries = out.read_dir().with_context(|| format!("cannot list {}", out.display()))?;
+    let mut wheels: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    wheels.sort();
+    Ok(wheels)
+}
+
+/// So many lines of what went wrong are shown.
+const SHOWN: usize = 20;
+
 /// As Go calls it: "amd64".
 fn architecture(program: &Path, image: &str) -> Result<String> {
+    ask_image(program, image, "{{.Architecture}}")
+}
+
+/// What the engine says of an image, which is fetched where it is not there.
+fn ask_image(program: &Path, image: &str, what: &str) -> Result<String> {
     let ask = || {
         Command::new(program)
-            .args(["image", "inspect", "--format", "{{.Architecture}}", image])
+            .args(["image", "inspect", "--format", what, image])
             .output()
             .with_context(|| format!("cannot start {}", program.display()))
     };
@@ -183,7 +287,7 @@ fn architecture(program: &Path, image: &str) -> Result<String> {
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     ensure!(
         output.status.success() && !said.is_empty(),
-        "{} does not say for which machines {image} is\n{}",
+        "{} does not say what {image} is\n{}",
         program.display(),
         String::from_utf8_lossy(&output.stderr).trim_end()
     );
@@ -191,12 +295,21 @@ fn architecture(program: &Path, image: &str) -> Result<String> {
 }
 
 fn is_this_machine(architecture: &str) -> bool {
-    let here = match std::env::consts::ARCH {
+    here() == architecture && std::env::consts::OS == "linux"
+}
+
+/// This machine, as Go calls it.
+fn here() -> &'static str {
+    match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
-    };
-    here == architecture && std::env::consts::OS == "linux"
+    }
+}
+
+/// As Go calls what Debian calls so.
+fn in_go(debian: &'static str) -> &'static str {
+    if debian == "armhf" { "arm" } else { debian }
 }
 
 fn folder_name(image: &str, architecture: &str) -> String {
@@ -218,10 +331,7 @@ fn mounts(config: &Config, places: &Places, foreign: bool) -> Vec<(PathBuf, &'st
     let mut all: Vec<_> = written.into_iter().map(|folder| (folder.clone(), "rw")).collect();
     let protect = &config.project.protect;
     let keys = [protect.key_file.clone(), protect.sign.clone()].into_iter().flatten();
-    let named = FILES
-        .iter()
-        .filter_map(|name| std::env::var_os(name).map(PathBuf::from))
-        .filter(|file| file.is_file());
+    let named = named_files();
     let rust = places.rust.iter().filter(|_| !foreign).cloned();
     // Any other Python is the image's own.
     let sysroot = config.device.python.as_deref().and_then(sysroot::root_of);
@@ -233,6 +343,18 @@ fn mounts(config: &Config, places: &Places, foreign: bool) -> Vec<(PathBuf, &'st
             .map(|path| (path, "ro")),
     );
     outermost(all)
+}
+
+/// Files that variables name which the container gets.
+fn named_files() -> impl Iterator<Item = PathBuf> {
+    let named = FILES.iter().filter_map(|name| std::env::var_os(name).map(PathBuf::from));
+    named.filter(|file| file.is_absolute() && file.is_file())
+}
+
+/// The names of variables that the engine hands on: it takes the values, which nobody then sees in lists of
+/// processes.
+fn passed() -> impl Iterator<Item = &'static str> {
+    PASSED.into_iter().filter(|name| std::env::var_os(name).is_some())
 }
 
 /// Without those that are inside of others.
@@ -287,7 +409,7 @@ fn inside(places: &Places) -> Result<Vec<OsString>> {
 
 /// The command line inside: this one, with absolute paths.
 fn words(given: impl Iterator<Item = OsString>, config: &Config) -> Vec<OsString> {
-    const REPLACED: [&str; 4] = ["--container", "--image", "--project", "--out"];
+    const REPLACED: [&str; 5] = ["--container", "--image", "--inside", "--project", "--out"];
     let (mut words, mut skip) = (Vec::new(), false);
     for word in given {
         let text = word.to_string_lossy();

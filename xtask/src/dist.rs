@@ -56,6 +56,7 @@ Examples:
   cargo xtask dist --project tests/apps/hello --python /usr --out /tmp/hello
   cargo xtask dist --all-devices           a launcher for each device, one line each
   cargo xtask dist --container podman --image registry.example/build:12    with what that image has
+  cargo xtask dist --device gateway --container podman --image gateway:12 --inside sdists
   launcher=$(cargo xtask dist -q)          the launcher's path is all that goes to stdout")]
 pub struct Args {
     #[command(flatten)]
@@ -73,13 +74,16 @@ impl Args {
     /// # Errors
     /// What a stage has to say.
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
-        if self.container.is_asked_for() {
+        if self.container.has_everything() {
             return self.container.dist(&self.flags, ui);
         }
-        match self.all_devices {
-            true => all(Config::of_all_devices(&self.flags)?, ui)?,
-            false => run(Config::load(&self.flags)?, ui)?.tell(ui)?,
+        if self.all_devices {
+            all(Config::of_all_devices(&self.flags)?, ui)?;
+            return Ok(ExitCode::SUCCESS);
         }
+        let mut config = Config::load(&self.flags)?;
+        config.builder = self.container.builder(&config)?;
+        run(config, ui)?.tell(ui)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -122,6 +122,7 @@ fn plan(root: &Path, entry: &str) -> Plan {
         project,
         device,
         resolution: Resolution::default(),
+        builder: None,
         out: root.join("out"),
     };
     let interpreter = Interpreter {

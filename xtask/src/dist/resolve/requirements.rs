@@ -122,7 +122,7 @@ pub(super) fn for_target(pins: Vec<Pin>, environment: &BTreeMap<String, String>)
 }
 
 /// The file that an installer reads. Its text is what the installed folder is addressed by.
-pub(super) fn write(pins: &[Pin], options: &[String]) -> String {
+pub(super) fn write<'a>(pins: impl IntoIterator<Item = &'a Pin>, options: &[String]) -> String {
     let mut text = String::new();
     for option in options {
         let _ = writeln!(text, "{option}");
