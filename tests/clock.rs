@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::notify::message;
+use crate::support;
 use crate::support::live::Live;
 use crate::support::task::LIMIT;
 use crate::support::workspace::{dist, workspace};
@@ -181,9 +182,7 @@ fn a_clock_that_jumps_ends_nobody_and_reports_stay_in_order() {
         live.line(" objects: ");
         // The report follows that line.
         let file = file(&reports, number, "signal");
-        while !file.exists() {
-            std::thread::yield_now();
-        }
+        support::until("the report", || file.exists().then_some(()));
         let report: Value =
             serde_json::from_slice(&fs::read(file).expect("it is read")).expect("it is JSON");
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later");

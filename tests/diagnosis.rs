@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -456,11 +456,8 @@ fn a_session_that_leaks_is_named_when_its_client_has_left() {
         assert!(line.contains(step), "{line}");
     }
     let folder = own.path().join("reports");
-    let told = Instant::now();
-    while !folder.is_dir() || of(&reports(&folder), "dead").is_empty() {
-        assert!(told.elapsed() < Duration::from_secs(60), "no report of it");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let is_there = || folder.is_dir() && !of(&reports(&folder), "dead").is_empty();
+    support::until("the report", || is_there().then_some(()));
     // SAFETY: a system call; the child has not been waited for.
     unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
     assert!(child.wait().expect("it can be waited for").success());

@@ -347,15 +347,11 @@ impl Console {
         self.live.signal(libc::SIGUSR1);
         self.live.line(" objects: ");
         // The report follows that line.
-        let file = loop {
+        let file = support::until("the report", || {
             let entries = fs::read_dir(self.reports.path()).expect("it can be listed");
             let mut files = entries.map(|entry| entry.expect("it is listed").path());
-            if let Some(file) = files.find(|file| file.to_string_lossy().ends_with("-signal.json"))
-            {
-                break file;
-            }
-            std::thread::yield_now();
-        };
+            files.find(|file| file.to_string_lossy().ends_with("-signal.json"))
+        });
         self.live.signal(libc::SIGTERM);
         assert_eq!(self.live.end().0, 0);
         let report: Value =

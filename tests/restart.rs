@@ -7,13 +7,12 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::Alone;
 use crate::support::live::{Live, kill};
 use crate::support::workspace::{dist, workspace};
+use crate::support::{self, Alone};
 
 /// Says who it is, then does what its first argument says.
 const STEADY: &str = include_str!("restart/steady.py");
@@ -196,9 +195,7 @@ fn a_client_during_the_restart_is_served(alone: &Alone, name: &str) {
     assert_eq!(answer(connect()), format!("served by {}", main.pid));
     // It stops, so that it serves nobody any more, and a client comes before it ends.
     kill(main.pid, libc::SIGSTOP);
-    while state(main.pid) != Some('T') {
-        std::thread::yield_now();
-    }
+    support::until("it stops", || (state(main.pid) == Some('T')).then_some(()));
     let client = connect();
     kill(main.pid, libc::SIGKILL);
     let next = main_line(&mut live);
@@ -221,12 +218,8 @@ fn nothing_survives_the_parent(alone: &Alone) {
     live.signal(libc::SIGKILL);
     assert_eq!(live.end().0, -libc::SIGKILL);
     // Both have the streams open until they are about to end, which the kernel takes its time for.
-    let since = Instant::now();
     for pid in [main.pid, zygote] {
-        while is_running(pid) {
-            assert!(since.elapsed() < Duration::from_secs(30), "{pid}");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        support::until("its end", || (!is_running(pid)).then_some(()));
     }
 }
 
@@ -429,13 +422,6 @@ fn children(pid: i32) -> Vec<i32> {
 
 /// The zygote of a parent, when it is another one than this.
 fn zygote(parent: i32, last: i32) -> i32 {
-    let until = std::time::Instant::now() + crate::support::task::LIMIT;
-    while std::time::Instant::now() < until {
-        let is_new = |pid: &i32| *pid != last && comm(*pid).ends_with(":zygote");
-        if let Some(pid) = children(parent).into_iter().find(is_new) {
-            return pid;
-        }
-        std::thread::yield_now();
-    }
-    panic!("there is no zygote but {last}");
+    let is_new = |pid: &i32| *pid != last && comm(*pid).ends_with(":zygote");
+    support::until("another zygote", || children(parent).into_iter().find(is_new))
 }

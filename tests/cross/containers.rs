@@ -8,7 +8,9 @@ use pyrmware_payload::Payload;
 
 use super::support::task::{LIMIT, Task};
 use super::support::{self, Image, SAMPLE};
-use super::{AARCH64, SUITE, X86_64, launcher, sysroot, task, task_by};
+use super::{
+    AARCH64, ARMV7, SUITE, X86_64, compiled_sample, is_right, launcher, sysroot, task, task_by,
+};
 
 /// An image to build in: Debian's Python and compiler.
 const BUILD: &str = "localhost/pyrmware-build";
@@ -190,6 +192,8 @@ fn what_is_wrong_with_the_container_is_said() {
 
 /// The kernel runs programs of another machine by qemu while this lives.
 struct Known {
+    /// What the kernel calls qemu for them.
+    name: &'static str,
     /// Whether it has not known them before.
     by_us: bool,
 }
@@ -197,24 +201,24 @@ struct Known {
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 
 impl Known {
-    fn aarch64() -> Known {
+    fn new(name: &'static str) -> Known {
         if !Path::new(BINFMT).join("register").exists() {
             let words = ["-t", "binfmt_misc", "binfmt_misc", BINFMT];
             Task::new("mount").args(words).run().success();
         }
-        let by_us = !Path::new(BINFMT).join("qemu-aarch64").exists();
+        let by_us = !Path::new(BINFMT).join(name).exists();
         if by_us {
-            let rule = fs::read("/usr/lib/binfmt.d/qemu-aarch64.conf").expect("Debian's qemu");
+            let rule = fs::read(format!("/usr/lib/binfmt.d/{name}.conf")).expect("Debian's qemu");
             fs::write(Path::new(BINFMT).join("register"), rule).expect("the kernel takes it");
         }
-        Known { by_us }
+        Known { name, by_us }
     }
 }
 
 impl Drop for Known {
     fn drop(&mut self) {
         if self.by_us {
-            let _ = fs::write(Path::new(BINFMT).join("qemu-aarch64"), "-1");
+            let _ = fs::write(Path::new(BINFMT).join(self.name), "-1");
         }
     }
 }
@@ -222,25 +226,37 @@ impl Drop for Known {
 /// The sysroot is the container's root: what a device has, and no more.
 #[test]
 #[ignore = "by `cargo xtask test --devices`"]
-fn a_launcher_works_in_a_container_of_its_own_machine() {
-    let project = support::project(SAMPLE);
-    let out = PODMAN.folder.join("aarch64");
-    let launcher = launcher(task("dist", &AARCH64, &project), &out);
-    let image = "localhost/pyrmware-arm64";
-    if !PODMAN.has(image) {
-        let archive = PODMAN.folder.join("arm64.tar");
-        let folder = sysroot(&AARCH64).0;
-        Task::new("tar").arg("-cf").arg(&archive).arg("-C").arg(folder).arg(".").run().success();
-        PODMAN.import(image, "arm64", &archive);
-        fs::remove_file(archive).expect("it was written");
+fn launchers_work_in_containers_of_their_own_machines() {
+    let known = ["qemu-aarch64", "qemu-arm"].map(Known::new);
+    let compiled = compiled_sample();
+    let (sample, native) = (support::project(SAMPLE), support::project("native"));
+    for (machine, architecture, project) in [
+        (&AARCH64, "arm64", sample.as_path()),
+        (&AARCH64, "arm64", native.as_path()),
+        (&ARMV7, "arm", compiled.path()),
+    ] {
+        let out = PODMAN.folder.join(machine.device).join(project.file_name().expect("a name"));
+        let launcher = launcher(task("dist", machine, project), &out);
+        let image = format!("localhost/pyrmware-{}", machine.debian);
+        if !PODMAN.has(&image) {
+            let archive = PODMAN.folder.join(format!("{}.tar", machine.debian));
+            let folder = sysroot(machine).0;
+            let tar = Task::new("tar").arg("-cf").arg(&archive).arg("-C").arg(folder);
+            tar.arg(".").run().success();
+            PODMAN.import(&image, architecture, &archive);
+            fs::remove_file(archive).expect("it was written");
+        }
+        let ended = PODMAN
+            .task(&["run", "--rm", "--read-only", "--network=none", "--volume"])
+            .arg(format!("{}:/usr/local/bin/app:ro", launcher.display()))
+            .args([&image, "/usr/local/bin/app", "--selftest"])
+            .limit(LIMIT)
+            .run()
+            .success();
+        if project != native {
+            let said = serde_json::from_str(&ended.out()).expect("a line of JSON");
+            is_right(machine, &said);
+        }
     }
-    let _known = Known::aarch64();
-    let ended = PODMAN
-        .task(&["run", "--rm", "--read-only", "--network=none", "--volume"])
-        .arg(format!("{}:/usr/local/bin/device-console:ro", launcher.display()))
-        .args([image, "/usr/local/bin/device-console", "--selftest"])
-        .limit(LIMIT)
-        .run()
-        .success();
-    assert!(ended.out().contains("\"machine\": \"aarch64\""), "{ended}");
+    drop(known);
 }

@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyrmware_payload::Payload;
 use serde_json::Value;
@@ -44,6 +44,18 @@ pub const SAMPLE: &str = "python-app";
 
 /// Long enough for a launcher to be linked from nothing while others are.
 pub const BUILD_LIMIT: Duration = Duration::from_secs(900);
+
+/// What comes to be there without a word. It is an error, of this name, when that takes longer than on any machine.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(since.elapsed() < task::LIMIT, "{what}: not within {} s", task::LIMIT.as_secs());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 /// `cargo xtask`, in this workspace.
 pub fn xtask() -> Task {
