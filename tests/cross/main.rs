@@ -188,7 +188,7 @@ fn own_image(machine: &Machine, name: &str, verb: impl Fn(&str) -> Task) -> supp
     let verb = |name: &str| verb(name).arg("--out").arg(&out);
     let ended = verb("dist").args(["--message-format", "json"]).run().success();
     let image = support::Image::of(&ended);
-    assert_eq!(image.report["warnings"], Value::Array(Vec::new()), "{ended}");
+    assert!(!ended.err().contains("not verified"), "{ended}");
     let said = verb("run").args(["--quiet", "--", "--selftest"]).run().success().out();
     is_right(machine, &serde_json::from_str(&said).expect("a line of JSON"));
     image
