@@ -29,8 +29,8 @@ fn memory_under_busybox() {
     // Below all limits, tasks wait for memory: the kernel tells of pressure.
     vm.starts("squeeze");
     assert_eq!(vm.event("asked")["level"], 10);
-    vm.event("end");
     vm.says("memory: pressure: ");
+    vm.event("end");
 
     // The kernel ends it, which nothing can prevent. Init starts it again.
     let start = vm.starts("overrun");
