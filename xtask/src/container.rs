@@ -17,7 +17,7 @@ use crate::config::{Builder, Config, Flags};
 use crate::dist::resolve;
 use crate::python::{remedy, sysroot};
 use crate::target::Target;
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 
 /// In which container to build.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -245,9 +245,7 @@ exit 1
     let output = command.output().with_context(|| format!("cannot start {}", engine.display()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
-        return Err(anyhow::Error::msg(last)
+        return Err(anyhow::Error::msg(ui::last_lines(&said, SHOWN))
             .context(format!("cannot build packages from source in a container of {image}")));
     }
     let entries = out.read_dir().with_context(|| format!("cannot list {}", out.display()))?;

@@ -359,6 +359,12 @@ fn use_color(flag: Option<Color>, cargo: Option<&str>) -> bool {
     }
 }
 
+/// The last lines of what a program said, without empty ones: there the reason is.
+pub fn last_lines(said: &str, most: usize) -> String {
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(most)..].join("\n")
+}
+
 /// A size for people: `512 bytes`, `11.2 MiB`.
 pub fn bytes(bytes: u64) -> String {
     let scaled = |unit: f64| (bytes as f64 / unit * 10.0).round() / 10.0;

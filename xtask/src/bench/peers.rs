@@ -120,11 +120,11 @@ pub(super) const PEERS: [Peer; 12] = [
     Peer {
         name: LAUNCHER,
         make: Some(launcher),
-        command: |it| vec![it.dir.join("image").join(&it.app.name).into()],
+        command: |it| vec![it.launcher().into()],
         home: None,
         product: |it| {
             let image = it.dir.join("image");
-            let mut all = vec![image.join(&it.app.name)];
+            let mut all = vec![it.launcher()];
             let beside = image.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
             all.extend(beside.filter(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -136,16 +136,16 @@ pub(super) const PEERS: [Peer; 12] = [
     Peer {
         name: EAGER,
         make: Some(eager_launcher),
-        command: |it| vec![it.dir.join("image").join(&it.app.name).into()],
+        command: |it| vec![it.launcher().into()],
         home: None,
-        product: |it| vec![it.dir.join("image").join(&it.app.name)],
+        product: |it| vec![it.launcher()],
     },
     Peer {
         name: SYSTEM,
         make: Some(|it| dist_of(it, &it.app.plan.config.project.dir, Some(Link::System))),
-        command: |it| vec![it.dir.join("image").join(&it.app.name).into()],
+        command: |it| vec![it.launcher().into()],
         home: None,
-        product: |it| vec![it.dir.join("image").join(&it.app.name)],
+        product: |it| vec![it.launcher()],
     },
 ];
 
@@ -314,6 +314,11 @@ impl Making<'_> {
     fn python<const N: usize>(&self, args: [OsString; N]) -> Vec<OsString> {
         let program = self.app.plan.interpreter.program.clone();
         [program.into(), "-I".into()].into_iter().chain(args).collect()
+    }
+
+    /// The launcher of one of [`OURS`].
+    fn launcher(&self) -> PathBuf {
+        self.dir.join("image").join(&self.app.name)
     }
 
     fn nuitka_folder(&self) -> PathBuf {

@@ -13,6 +13,7 @@ use crate::dist::hex;
 use crate::dist::protect::MADE;
 use crate::dist::resolve::{Cross, Plan};
 use crate::python::{Interpreter, remedy};
+use crate::ui;
 
 /// Grows when the same inputs are to give other results.
 const FORM: u32 = 1;
@@ -180,8 +181,7 @@ impl<'a> Workshop<'a> {
     /// The error of a run that failed for no reason that is known.
     pub fn failed(&self, said: &Said) -> anyhow::Error {
         let Tool { name, version, .. } = self.tool;
-        let lines: Vec<&str> = said.text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
+        let last = ui::last_lines(&said.text, SHOWN);
         let last = if last.is_empty() { "it said nothing".to_owned() } else { last };
         anyhow::Error::msg(last).context(format!("{name} {version} failed"))
     }
