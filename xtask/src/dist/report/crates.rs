@@ -40,8 +40,7 @@ struct Crate {
 }
 
 impl Crates {
-    /// Asks cargo, without network: the launcher has just been built, so everything is there. What it said is
-    /// kept until what it reads changes, for it takes as long as linking does.
+    /// Asks cargo. What it said is kept until what it reads changes, for it takes as long as linking does.
     ///
     /// # Errors
     /// Cargo or rustc fail, or a file cannot be read or written.
@@ -93,7 +92,8 @@ impl Crates {
 }
 
 /// `cargo tree` says which: the features of `cargo metadata` are those of the whole workspace, and xtask's would
-/// be taken for the launcher's. `cargo metadata` says where they are.
+/// be taken for the launcher's. `cargo metadata` says where they are; it wants to see each crate that Cargo.lock
+/// names for this target, also those that nobody has compiled and that may still have to be fetched.
 fn ask(plan: &Plan) -> Result<Vec<Crate>> {
     let manifest = plan.config.paths.app_manifest();
     let output = Command::new(&plan.cargo)
@@ -110,14 +110,12 @@ fn ask(plan: &Plan) -> Result<Vec<Crate>> {
             String::from_utf8_lossy(&output.stderr).trim_end()
         );
     }
+    let mut options = vec!["--filter-platform".to_owned(), plan.target.clone()];
+    options.extend(plan.config.resolution.offline.then(|| "--offline".to_owned()));
     let metadata = MetadataCommand::new()
         .cargo_path(&plan.cargo)
         .manifest_path(&manifest)
-        .other_options([
-            "--offline".to_owned(),
-            "--filter-platform".to_owned(),
-            plan.target.clone(),
-        ])
+        .other_options(options)
         .exec()
         .context("cargo cannot say where the launcher's crates are")?;
     let linked = parse(&String::from_utf8_lossy(&output.stdout));
