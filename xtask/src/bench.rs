@@ -35,7 +35,7 @@ Examples:
   cargo xtask bench startup --app web --runs 41      one application, more runs
   cargo xtask bench size --peers pex,launcher        two peers
   cargo xtask bench build --readme                   put the table into README.md
-  cargo xtask bench loops                            hot loops, with and without lazy imports
+  cargo xtask bench loops                            hot loops, with modules changed and as written
   cargo xtask bench memory                           what supervising memory costs")]
 pub struct Args {
     #[command(subcommand)]

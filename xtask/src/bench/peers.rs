@@ -42,8 +42,8 @@ pub(super) struct Peer {
 
 /// The launcher's own name.
 pub(super) const LAUNCHER: &str = "launcher";
-/// The same with every import where it stands; not made unless `--peers` names it.
-pub(super) const EAGER: &str = "eager launcher";
+/// The same with modules as they were written; not made unless `--peers` names it.
+pub(super) const PLAIN: &str = "plain launcher";
 /// The same with the device's own Python; not made unless `--peers` names it.
 pub(super) const SYSTEM: &str = "system launcher";
 /// What all are compared with.
@@ -134,8 +134,8 @@ pub(super) const PEERS: [Peer; 12] = [
         },
     },
     Peer {
-        name: EAGER,
-        make: Some(eager_launcher),
+        name: PLAIN,
+        make: Some(plain_launcher),
         command: |it| vec![it.launcher().into()],
         home: None,
         product: |it| vec![it.launcher()],
@@ -150,7 +150,7 @@ pub(super) const PEERS: [Peer; 12] = [
 ];
 
 /// Those that are this workspace's own.
-const OURS: [&str; 3] = [LAUNCHER, EAGER, SYSTEM];
+const OURS: [&str; 3] = [LAUNCHER, PLAIN, SYSTEM];
 
 /// The peers of `--peers`, or those that are always measured. Stock Python is always among them.
 pub(super) fn wanted(names: &[String]) -> Result<Vec<&'static Peer>> {
@@ -160,7 +160,7 @@ pub(super) fn wanted(names: &[String]) -> Result<Vec<&'static Peer>> {
         bail!("--peers {name}: there are {}", all.join(", "));
     }
     let is_wanted = |peer: &&Peer| match names {
-        [] => ![EAGER, SYSTEM].contains(&peer.name),
+        [] => ![PLAIN, SYSTEM].contains(&peer.name),
         names => peer.name == STOCK || names.iter().any(|name| name == peer.name),
     };
     Ok(PEERS.iter().filter(is_wanted).collect())
@@ -435,7 +435,11 @@ fn launcher(it: &Making) -> Result<()> {
     dist_of(it, &it.app.plan.config.project.dir, None)
 }
 
-fn eager_launcher(it: &Making) -> Result<()> {
+/// Every transform that is on unless the configuration says otherwise.
+const OFF: [(&str, &str); 4] =
+    [("lazy-imports", "off"), ("patterns", "keep"), ("docstrings", "keep"), ("columns", "keep")];
+
+fn plain_launcher(it: &Making) -> Result<()> {
     let project = it.dir.join("project");
     copy_tree(&it.app.plan.config.project.dir, &project)?;
     let file = project.join("pyproject.toml");
@@ -447,7 +451,9 @@ fn eager_launcher(it: &Making) -> Result<()> {
         let inner = table.entry(*key).or_insert_with(|| toml::Table::new().into());
         inner.as_table_mut().with_context(|| format!("{key} is no table"))
     })?;
-    optimize.insert("lazy-imports".into(), "off".into());
+    for (transform, off) in OFF {
+        optimize.insert(transform.into(), off.into());
+    }
     fs::write(&file, table.to_string())
         .with_context(|| format!("cannot write {}", file.display()))?;
     dist_of(it, &project, None)
