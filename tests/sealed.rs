@@ -119,6 +119,9 @@ fn an_encrypted_module_works_with_its_key_and_shows_nothing_without() {
         assert!(shows(&open, text), "{text}");
         assert!(!shows(&closed, text), "{text}");
     }
+    // The bill knows what opens them, and what an ordinary launcher does without.
+    assert_eq!(ciphers(&image), ["blake3", "chacha20poly1305"]);
+    assert!(ciphers(&plain).is_empty());
     let alone = image.alone();
     let key = [("BUNKER_KEY", KEY)];
     for word in ["word", "spawn", "names", "fail"] {
@@ -148,6 +151,14 @@ fn an_encrypted_module_works_with_its_key_and_shows_nothing_without() {
         &run(&alone.launcher, "word", &[("BUNKER_KEY", "abc")]),
         &format!("{none}env:BUNKER_KEY gives 3 bytes; a key is 32 bytes, or 64 hexadecimal digits"),
     );
+}
+
+/// The crates in a launcher's bill of materials that only sealed payloads need.
+fn ciphers(image: &Image) -> Vec<&'static str> {
+    let bill = fs::read_to_string(image.folder.join("bunker.cdx.json")).expect("it is there");
+    let names = ["blake3", "chacha20poly1305", "minisign-verify"];
+    let is_there = |name: &&str| bill.contains(&format!("pkg:cargo/{name}@"));
+    names.into_iter().filter(is_there).collect()
 }
 
 fn last_line(text: &str) -> String {
@@ -330,6 +341,7 @@ fn whoever_changes_a_byte_of_a_signed_payload_is_found() {
     let image = workspace::dist(&locked, &project, "host");
     let lazily = bunker.image("signed", &bunker.signed());
     for image in [&image, &lazily] {
+        assert_eq!(ciphers(image), ["blake3", "minisign-verify"]);
         assert_eq!((&image.report["signed"], &image.report["protect"]), (&true.into(), &json!({})));
     }
     attack(&image, true, bunker);

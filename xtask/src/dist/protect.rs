@@ -57,6 +57,12 @@ impl Sealed {
         file.to_str().map(|file| (KEY_FILE, file)).into_iter().collect()
     }
 
+    /// The launcher's cargo features that it takes.
+    pub fn features(&self) -> Vec<&'static str> {
+        let features = [("encrypted", self.secret.is_some()), ("signed", self.signer.is_some())];
+        features.into_iter().filter(|(_, asked)| *asked).map(|(feature, _)| feature).collect()
+    }
+
     /// What the user should know of the protection that was asked for.
     pub fn warnings(&self, plan: &Plan) -> Vec<String> {
         let mut warnings = self.notes.clone();

@@ -55,7 +55,7 @@ pub struct Documents {
 pub fn documents(plan: &Plan, image: &Image) -> Result<Documents> {
     let stage = &image.stage;
     let inventory = Inventory::of(plan, image)?;
-    let parts = Parts::of(plan, &inventory, Crates::of_launcher(plan)?)?;
+    let parts = Parts::of(plan, &inventory, Crates::of_launcher(plan, &image.packed.sealed)?)?;
     parts.check(plan)?;
     sbom::write(plan, image, &parts, stage)?;
     write(&stage.join(LICENSES), licenses::text(plan, &parts))?;

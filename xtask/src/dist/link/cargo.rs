@@ -60,8 +60,7 @@ pub fn build(plan: &Plan, packed: &Packed) -> Result<Built> {
         "{cargo} rustc --package {PACKAGE} --bin {PACKAGE} --release --message-format=json
          --manifest-path {manifest} --target-dir {folder}"
     );
-    let features = [("encrypted", sealed.secret.is_some()), ("signed", sealed.signer.is_some())];
-    for (feature, _) in features.iter().filter(|(_, asked)| *asked) {
+    for feature in sealed.features() {
         command = command.args(["--features", feature]);
     }
     if plan.config.resolution.locked {

@@ -15,6 +15,7 @@ use tempfile::NamedTempFile;
 use super::licenses;
 use super::parts::{Part, encode};
 use crate::dist::hex;
+use crate::dist::protect::Sealed;
 use crate::dist::resolve::{self, Plan};
 use crate::licenses::License;
 
@@ -44,11 +45,12 @@ impl Crates {
     ///
     /// # Errors
     /// Cargo or rustc fail, or a file cannot be read or written.
-    pub fn of_launcher(plan: &Plan) -> Result<Crates> {
+    pub fn of_launcher(plan: &Plan, sealed: &Sealed) -> Result<Crates> {
         let paths = &plan.config.paths;
         let rust = resolve::rust_release()?;
-        let mut state =
-            Sha256::new_with_prefix(format!("3 {rust} {:?} {}", plan.cargo, plan.target));
+        let features = sealed.features().join(",");
+        let what = format!("4 {rust} {:?} {} {features}", plan.cargo, plan.target);
+        let mut state = Sha256::new_with_prefix(what);
         let manifests = [paths.app_manifest(), paths.app().join("payload/Cargo.toml")];
         for file in manifests.into_iter().chain([paths.root.join("Cargo.lock")]) {
             let act = || format!("cannot read {}", file.display());
@@ -60,7 +62,7 @@ impl Crates {
         {
             return Ok(found);
         }
-        let found = Crates { rust, crates: ask(plan)? };
+        let found = Crates { rust, crates: ask(plan, &features)? };
         let act = || format!("cannot write {}", kept.display());
         let folder = kept.parent().with_context(act)?;
         fs::create_dir_all(folder).with_context(act)?;
@@ -94,14 +96,14 @@ impl Crates {
 /// `cargo tree` says which: the features of `cargo metadata` are those of the whole workspace, and xtask's would
 /// be taken for the launcher's. `cargo metadata` says where they are; it wants to see each crate that Cargo.lock
 /// names for this target, also those that nobody has compiled and that may still have to be fetched.
-fn ask(plan: &Plan) -> Result<Vec<Crate>> {
+fn ask(plan: &Plan, features: &str) -> Result<Vec<Crate>> {
     let manifest = plan.config.paths.app_manifest();
     let output = Command::new(&plan.cargo)
         .arg("tree")
         .arg("--manifest-path")
         .arg(&manifest)
         .args(["--offline", "--edges", "normal,no-proc-macro", "--target", &plan.target])
-        .args(["--prefix", "none", "--format", "{p}"])
+        .args(["--prefix", "none", "--format", "{p}", "--features", features])
         .output()
         .with_context(|| format!("cannot start {}", plan.cargo.display()))?;
     if !output.status.success() {
