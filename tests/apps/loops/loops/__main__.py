@@ -1,6 +1,7 @@
 """python -m loops NAME TIMES [--time]: run a loop that often; print what comes out, or seconds.
 
-Seconds of the first pass, in which lazy imports happen and bytecode is specialised, and the median of the others.
+Seconds of the first pass, in which lazy imports happen and bytecode is specialised, and the median
+of the others.
 """
 
 import json
