@@ -324,22 +324,23 @@ impl Console {
         Console { live, port, reports }
     }
 
-    /// So many clients, one after the other, each until it is asked for a command; the highest private memory
+    /// So many clients, one after the other, each until it is asked for a command; the most memory of its own
     /// between them.
     fn clients(&self, count: usize) -> u64 {
         let visits = (0..count).map(|_| {
             visit(self.port).expect("it is served");
-            self.private()
+            self.anonymous()
         });
         visits.max().expect("there are some")
     }
 
-    fn private(&self) -> u64 {
-        let path = format!("/proc/{}/smaps_rollup", self.live.pid());
+    /// What a snapshot's child shares while it walks is the application's all the same.
+    fn anonymous(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.live.pid());
         let text = fs::read_to_string(path).expect("it runs");
-        let private = text.lines().filter(|line| line.starts_with("Private_"));
-        let kib = private.map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-        kib.sum::<Option<u64>>().expect("numbers") * 1024
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("it is told");
+        let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok());
+        kib.expect("a number") * 1024
     }
 
     /// How many sessions there are, as it says itself when it is asked.
