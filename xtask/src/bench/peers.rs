@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use super::app::{App, bytes_of, copy_tree};
-use crate::config::{Config, Flags, Link};
+use crate::config::{Config, Docstrings, Flags, LazyImports, Link};
 use crate::dist;
 use crate::ui::Ui;
 
@@ -142,7 +142,7 @@ pub(super) const PEERS: [Peer; 12] = [
     },
     Peer {
         name: SYSTEM,
-        make: Some(|it| dist_of(it, &it.app.plan.config.project.dir, Some(Link::System))),
+        make: Some(|it| dist_of(it, |config| config.device.link = Some(Link::System))),
         command: |it| vec![it.launcher().into()],
         home: None,
         product: |it| vec![it.launcher()],
@@ -432,41 +432,29 @@ fn nuitka(it: &Making) -> Result<()> {
 }
 
 fn launcher(it: &Making) -> Result<()> {
-    dist_of(it, &it.app.plan.config.project.dir, None)
+    dist_of(it, |_| {})
 }
 
-/// Every transform that is on unless the configuration says otherwise.
-const OFF: [(&str, &str); 4] =
-    [("lazy-imports", "off"), ("patterns", "keep"), ("docstrings", "keep"), ("columns", "keep")];
-
+/// Every transform that is on unless the configuration says otherwise is off.
 fn plain_launcher(it: &Making) -> Result<()> {
-    let project = it.dir.join("project");
-    copy_tree(&it.app.plan.config.project.dir, &project)?;
-    let file = project.join("pyproject.toml");
-    let text =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut table: toml::Table = text.parse().context("cannot parse pyproject.toml")?;
-    let path = ["tool", "pyrmware", "optimize"];
-    let optimize = path.iter().try_fold(&mut table, |table, key| {
-        let inner = table.entry(*key).or_insert_with(|| toml::Table::new().into());
-        inner.as_table_mut().with_context(|| format!("{key} is no table"))
-    })?;
-    for (transform, off) in OFF {
-        optimize.insert(transform.into(), off.into());
-    }
-    fs::write(&file, table.to_string())
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    dist_of(it, &project, None)
+    dist_of(it, |config| {
+        let optimize = &mut config.project.optimize;
+        optimize.lazy_imports = LazyImports::Off;
+        optimize.patterns = false;
+        optimize.shape.docstrings = Some(Docstrings::Keep);
+        optimize.shape.columns = Some(true);
+    })
 }
 
-fn dist_of(it: &Making, project: &Path, link: Option<Link>) -> Result<()> {
+/// `dist` of the application, with its configuration changed so.
+fn dist_of(it: &Making, change: impl FnOnce(&mut Config)) -> Result<()> {
     let flags = Flags {
-        project: Some(project.to_owned()),
+        project: Some(it.app.plan.config.project.dir.clone()),
         out: Some(it.dir.join("image")),
         ..it.flags.clone()
     };
     let mut config = Config::load(&flags)?;
-    config.device.link = link.or(config.device.link);
+    change(&mut config);
     dist::run(config, it.ui)?;
     // Beside the launcher they are read for tracebacks, but they stay with the developer.
     let symbols = it.dir.join("image/symbols");
